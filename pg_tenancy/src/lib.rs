@@ -1,0 +1,71 @@
+//! pg_tenancy: row-level multi-tenancy that PostgreSQL enforces by itself.
+//!
+//! What can be said in SQL is said in SQL, in the top-level folder `sql/`, one
+//! file per subject. This crate holds the rest: the tenant context, tokens,
+//! the row functions, and the guard of DROP EXTENSION. A function is declared
+//! in `sql/` and implemented here under the name `tenancy_…`.
+//!
+//! `unsafe` stands in the modules that talk to PostgreSQL; `token`,
+//! `rows::input` and `rows::query` have none.
+
+#[macro_use]
+mod function;
+
+mod audit;
+mod context;
+mod drop_guard;
+mod entry;
+mod fault;
+mod ids;
+mod rows;
+mod token;
+
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;
+
+pgrx::pg_module_magic!();
+
+// Each file requires the one before it: pgrx's own order isn't stable.
+pgrx::extension_sql_file!("../../sql/01_schemas.sql", bootstrap);
+pgrx::extension_sql_file!("../../sql/02_context.sql", requires = ["01_schemas"]);
+pgrx::extension_sql_file!("../../sql/03_ids.sql", requires = ["02_context"]);
+pgrx::extension_sql_file!("../../sql/04_tenants.sql", requires = ["03_ids"]);
+pgrx::extension_sql_file!("../../sql/05_people.sql", requires = ["04_tenants"]);
+pgrx::extension_sql_file!("../../sql/06_signing_keys.sql", requires = ["05_people"]);
+pgrx::extension_sql_file!("../../sql/07_audit.sql", requires = ["06_signing_keys"]);
+pgrx::extension_sql_file!("../../sql/08_projects.sql", requires = ["07_audit"]);
+pgrx::extension_sql_file!("../../sql/09_tasks.sql", requires = ["08_projects"]);
+pgrx::extension_sql_file!("../../sql/10_onboarding.sql", requires = ["09_tasks"]);
+pgrx::extension_sql_file!("../../sql/11_credentials.sql", requires = ["10_onboarding"]);
+pgrx::extension_sql_file!("../../sql/12_lifecycle.sql", requires = ["11_credentials"]);
+pgrx::extension_sql_file!("../../sql/13_keys.sql", requires = ["12_lifecycle"]);
+pgrx::extension_sql_file!("../../sql/14_reports.sql", requires = ["13_keys"]);
+pgrx::extension_sql_file!("../../sql/15_platform.sql", requires = ["14_reports"]);
+pgrx::extension_sql_file!("../../sql/16_rows.sql", requires = ["15_platform"]);
+pgrx::extension_sql_file!("../../sql/17_service.sql", requires = ["16_rows"]);
+pgrx::extension_sql_file!("../../sql/18_drop_guard.sql", requires = ["17_service"]);
+pgrx::extension_sql_file!(
+    "../../sql/19_grants.sql",
+    requires = ["18_drop_guard"],
+    finalize
+);
+
+/// Called by PostgreSQL when a backend loads the library: at the first call of
+/// a function, or at start where it stands in `shared_preload_libraries`.
+#[allow(non_snake_case)]
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    context::define_settings();
+    rows::watch_catalog();
+}
+
+/// What `cargo pgrx test` asks of the crate.
+#[cfg(test)]
+pub mod pg_test {
+    pub fn setup(_options: Vec<&str>) {}
+
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec![]
+    }
+}

@@ -1,0 +1,225 @@
+//! Errors of PostgreSQL in the words of the request.
+//!
+//! PostgreSQL says that a row violates "tasks_title_length"; the person who sent
+//! it has to hear that "title" must be 1 to 255 characters long. While a row
+//! function converts a value or runs its statement, it stands in PostgreSQL's
+//! stack of error contexts, and puts its own words into an error that passes.
+
+use std::ffi::{CStr, c_char, c_void};
+
+use pgrx::{PgLogLevel, pg_sys};
+
+use crate::fault::{in_postgres_memory, rewrite, sqlstate};
+use crate::rows::relation::{Constraint, Relation};
+use crate::rows::statement::Verb;
+use crate::rows::types::Kind;
+
+/// On the stack of error contexts between `start` and `end`.
+pub struct Explaining {
+    context: pg_sys::ErrorContextCallback,
+    work: Work,
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    Converting {
+        relation: &'static Relation,
+        field: usize,
+    },
+    Executing {
+        relation: &'static Relation,
+        verb: Verb,
+    },
+}
+
+impl Explaining {
+    pub fn of_conversion(relation: &'static Relation, field: usize) -> Self {
+        Self::new(Work::Converting { relation, field })
+    }
+
+    pub fn of_execution(relation: &'static Relation, verb: Verb) -> Self {
+        Self::new(Work::Executing { relation, verb })
+    }
+
+    fn new(work: Work) -> Self {
+        Self {
+            context: pg_sys::ErrorContextCallback {
+                previous: std::ptr::null_mut(),
+                callback: Some(explain),
+                arg: std::ptr::null_mut(),
+            },
+            work,
+        }
+    }
+
+    /// # Safety
+    /// It must not move before `end`, which must follow, unless an error does.
+    pub unsafe fn start(&mut self) {
+        // SAFETY: the stack of this backend; `self` stays where it is.
+        unsafe {
+            self.context.previous = pg_sys::error_context_stack;
+            self.context.arg = (&raw mut self.work).cast();
+            pg_sys::error_context_stack = &raw mut self.context;
+        }
+    }
+
+    /// # Safety
+    /// After `start`.
+    pub unsafe fn end(&mut self) {
+        // SAFETY: it is on top, because PostgreSQL leaves the stack as it was.
+        unsafe { pg_sys::error_context_stack = self.context.previous };
+    }
+}
+
+/// What PostgreSQL says of an error.
+struct Report {
+    schema: Option<String>,
+    table: Option<String>,
+    column: Option<String>,
+    constraint: Option<String>,
+}
+
+unsafe extern "C-unwind" fn explain(work: *mut c_void) {
+    // SAFETY: `start` put it there; PostgreSQL calls this while it raises.
+    unsafe {
+        let code = pg_sys::geterrcode();
+        match *work.cast::<Work>() {
+            Work::Converting { relation, field } if is_about_a_value(code) => {
+                explain_conversion(relation, field);
+            }
+            Work::Executing { relation, verb } if is_about_a_rule(code) => {
+                explain_execution(relation, verb, code);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Class 22, data exception, or a domain's check.
+fn is_about_a_value(code: i32) -> bool {
+    const CLASS: i32 = (1 << 12) - 1;
+    code & CLASS == sqlstate("22000") & CLASS || code == sqlstate("23514")
+}
+
+fn is_about_a_rule(code: i32) -> bool {
+    ["23502", "23503", "23505", "23514"]
+        .iter()
+        .any(|known| code == sqlstate(known))
+}
+
+unsafe fn explain_conversion(relation: &Relation, field: usize) {
+    let field = &relation.fields[field];
+    let what = match field.kind {
+        Kind::Other => format!("\"{}\" is not a valid {}", field.name, field.type_name),
+        kind => format!("\"{}\" must be {}", field.name, kind.expected()),
+    };
+    let what = match field.kind {
+        Kind::Text => format!("\"{}\" is too long", field.name),
+        _ => what,
+    };
+    // SAFETY: called from the context callback.
+    unsafe { say("TN405", &what, &field.name) };
+}
+
+unsafe fn explain_execution(relation: &Relation, verb: Verb, code: i32) {
+    // SAFETY: called from the context callback.
+    let Some(report) = (unsafe { report() }) else {
+        return;
+    };
+    let is_ours = report.schema.as_deref() == Some(relation.schema.as_str())
+        && report.table.as_deref() == Some(relation.table.as_str());
+    let is_reference = code == sqlstate("23503");
+    if is_reference && (verb == Verb::Delete || !is_ours) {
+        // SAFETY: as above.
+        unsafe { say("TN413", "other rows still refer to this one", "") };
+        return;
+    }
+    if !is_ours {
+        return;
+    }
+
+    if code == sqlstate("23502") {
+        let name = report.column.and_then(|column| field_of(relation, &column));
+        let name = name.unwrap_or_default();
+        // SAFETY: as above.
+        unsafe { say("TN410", &format!("\"{name}\" is required"), name) };
+        return;
+    }
+    let constraint = report
+        .constraint
+        .and_then(|name| relation.constraints.iter().find(|known| known.name == name));
+    let Some(constraint) = constraint else {
+        return;
+    };
+    let name = about(relation, constraint);
+    let (code, otherwise) = match code {
+        _ if is_reference => ("TN411", "must be that of a row in this tenant".to_owned()),
+        code if code == sqlstate("23505") => ("TN412", "is taken".to_owned()),
+        _ => ("TN410", format!("breaks the rule {}", constraint.name)),
+    };
+    let rule = constraint
+        .rule
+        .as_ref()
+        .filter(|_| code != "TN412")
+        .unwrap_or(&otherwise);
+    // SAFETY: as above.
+    unsafe { say(code, &format!("\"{name}\" {rule}"), name) };
+}
+
+/// The field that a constraint is about: its last one beside the tenant.
+fn about<'relation>(relation: &'relation Relation, constraint: &Constraint) -> &'relation str {
+    let tenant = &relation.fields[relation.tenant].column;
+    let column = constraint
+        .columns
+        .iter()
+        .rev()
+        .find(|column| *column != tenant);
+    column
+        .and_then(|column| field_of(relation, column))
+        .unwrap_or_default()
+}
+
+fn field_of<'relation>(relation: &'relation Relation, column: &str) -> Option<&'relation str> {
+    let mut fields = relation.fields.iter();
+    let field = fields.find(|field| field.column == column)?;
+    Some(&field.name)
+}
+
+/// # Safety
+/// Only in the context callback.
+unsafe fn say(code: &str, message: &str, field: &str) {
+    let message = in_postgres_memory(message);
+    let field = if field.is_empty() {
+        std::ptr::null()
+    } else {
+        in_postgres_memory(field)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { rewrite(code, message, std::ptr::null(), field) };
+}
+
+/// The names in the error that is being raised; nothing for a mere notice.
+///
+/// # Safety
+/// Only in the context callback.
+unsafe fn report() -> Option<Report> {
+    // SAFETY: the copy goes to memory that outlives this call, and is freed.
+    unsafe {
+        let before = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
+        let data = pg_sys::CopyErrorData();
+        pg_sys::MemoryContextSwitchTo(before);
+        let report = ((*data).elevel >= PgLogLevel::ERROR as i32).then(|| Report {
+            schema: text((*data).schema_name),
+            table: text((*data).table_name),
+            column: text((*data).column_name),
+            constraint: text((*data).constraint_name),
+        });
+        pg_sys::FreeErrorData(data);
+        report
+    }
+}
+
+unsafe fn text(string: *const c_char) -> Option<String> {
+    // SAFETY: null, or a C string of PostgreSQL's.
+    unsafe { (!string.is_null()).then(|| CStr::from_ptr(string).to_string_lossy().into_owned()) }
+}

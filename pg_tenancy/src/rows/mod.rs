@@ -1,0 +1,155 @@
+//! The row functions: an isolated table as JSON. `sql/16_rows.sql` says what
+//! they promise; the way of a request is
+//!
+//! `relation` (what is there) → `input`, `query` (what is asked) → `statement`,
+//! `plan` (SQL, planned once) → `bind` (values) → `json` (the answer), with
+//! `explain` beside it for errors.
+
+mod bind;
+mod explain;
+mod input;
+mod json;
+mod plan;
+mod query;
+mod relation;
+mod statement;
+mod times;
+mod types;
+
+use pgrx::pg_sys;
+
+use crate::fault::Fault;
+use crate::function::{Answer, argument, null, text_argument};
+use bind::{Unread, bind};
+use input::{Deed, Value};
+use json::Json;
+use query::Query;
+use relation::Relation;
+use statement::Verb;
+
+pub use relation::watch_catalog;
+
+sql_function!(tenancy_list_rows, pg_finfo_tenancy_list_rows, list_rows);
+sql_function!(tenancy_get_row, pg_finfo_tenancy_get_row, get_row);
+sql_function!(tenancy_insert_row, pg_finfo_tenancy_insert_row, insert_row);
+sql_function!(tenancy_update_row, pg_finfo_tenancy_update_row, update_row);
+sql_function!(tenancy_delete_row, pg_finfo_tenancy_delete_row, delete_row);
+
+fn list_rows(call: pg_sys::FunctionCallInfo) -> Answer {
+    let relation = relation_argument(call)?;
+    let page = read_page(relation, text_argument(call, 1)?)?;
+    // SAFETY: what is alive here has no destructor.
+    Ok(unsafe { list(relation, page) })
+}
+
+fn get_row(call: pg_sys::FunctionCallInfo) -> Answer {
+    by_id(call, Verb::Get)
+}
+
+fn delete_row(call: pg_sys::FunctionCallInfo) -> Answer {
+    by_id(call, Verb::Delete)
+}
+
+fn insert_row(call: pg_sys::FunctionCallInfo) -> Answer {
+    let relation = relation_argument(call)?;
+    let values = input::fields(relation, text_argument(call, 1)?, Deed::Insert)?;
+    let unread = bind(relation, Verb::Insert, values, None, &[])?;
+    // SAFETY: the values went into `bind`; what is alive here has no destructor.
+    Ok(unsafe { one_row(call, relation, unread) })
+}
+
+fn update_row(call: pg_sys::FunctionCallInfo) -> Answer {
+    let relation = relation_argument(call)?;
+    let id = text_argument(call, 1)?;
+    let values = input::fields(relation, text_argument(call, 2)?, Deed::Update)?;
+    let unread = bind(relation, Verb::Update, values, Some(id), &[])?;
+    // SAFETY: as above.
+    Ok(unsafe { one_row(call, relation, unread) })
+}
+
+fn by_id(call: pg_sys::FunctionCallInfo, verb: Verb) -> Answer {
+    let relation = relation_argument(call)?;
+    let unread = bind(
+        relation,
+        verb,
+        Vec::new(),
+        Some(text_argument(call, 1)?),
+        &[],
+    )?;
+    // SAFETY: as above.
+    Ok(unsafe { one_row(call, relation, unread) })
+}
+
+fn relation_argument(call: pg_sys::FunctionCallInfo) -> Result<&'static Relation, Fault> {
+    let datum = argument(call, 0).ok_or_else(|| Fault::internal("a NULL argument"))?;
+    relation::find(pg_sys::Oid::from(datum.value() as u32))
+}
+
+/// A page that is asked for, in PostgreSQL's memory.
+struct Page {
+    number: i64,
+    limit: i64,
+    rows: Unread,
+    count: Option<Unread>,
+}
+
+fn read_page(relation: &'static Relation, json: &str) -> Result<Page, Fault> {
+    let query = Query::parse(relation, json)?;
+    let (number, limit, offset) = (query.page, query.limit, query.offset());
+    let count = query
+        .is_counted
+        .then(|| {
+            let filter = query.filter.iter().map(|value| Value {
+                field: value.field,
+                text: value.text.clone(),
+            });
+            bind(relation, Verb::Count, filter.collect(), None, &[])
+        })
+        .transpose()?;
+    Ok(Page {
+        number,
+        limit,
+        rows: bind(relation, Verb::List, query.filter, None, &[limit, offset])?,
+        count,
+    })
+}
+
+/// # Safety
+/// As `plan::run`.
+unsafe fn list(relation: &'static Relation, page: Page) -> pg_sys::Datum {
+    // SAFETY: the caller's promise; `page` and `json` have no destructor.
+    unsafe {
+        let mut json = Json::new();
+        json.push(b"{\"data\":[");
+        plan::run(page.rows.read(relation), relation, &mut json);
+        json.push(b"],\"page\":");
+        json.display(page.number);
+        json.push(b",\"limit\":");
+        json.display(page.limit);
+        if let Some(count) = page.count {
+            json.push(b",\"total\":");
+            json.display(plan::count(count.read(relation), relation));
+        }
+        json.push(b"}");
+        json.datum()
+    }
+}
+
+/// The row that a statement gives, or NULL.
+///
+/// # Safety
+/// As `plan::run`.
+unsafe fn one_row(
+    call: pg_sys::FunctionCallInfo,
+    relation: &'static Relation,
+    unread: Unread,
+) -> pg_sys::Datum {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut json = Json::new();
+        if plan::run(unread.read(relation), relation, &mut json) == 0 {
+            return null(call);
+        }
+        json.datum()
+    }
+}

@@ -1,0 +1,190 @@
+//! Plans of the row functions, kept per backend, and their execution.
+//!
+//! A plan is generic: PostgreSQL's own choice would plan a `limit $n` anew in
+//! each call, which took as long as the query itself. And it never scans a whole
+//! table, however small that is when the plan is made: it will grow.
+//!
+//! Execution runs other people's code (policies, triggers, checks). Their errors
+//! have to reach the client as they are, so PostgreSQL is called without pgrx's
+//! guard, and nothing that has a destructor is alive while it runs.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{CString, c_char, c_int, c_long};
+
+use pgrx::pg_sys;
+
+use crate::fault::Fault;
+use crate::rows::explain::Explaining;
+use crate::rows::json::Json;
+use crate::rows::relation::Relation;
+use crate::rows::statement::{Statement, Verb};
+
+/// More kinds of requests than an application has; beyond it, the oldest go.
+const MOST_PLANS: usize = 256;
+
+#[derive(Default)]
+pub struct Plans(RefCell<HashMap<(Verb, Vec<usize>), pg_sys::SPIPlanPtr>>);
+
+impl Plans {
+    /// The plan of `verb` on these fields of the relation, made where missing.
+    pub fn get(
+        relation: &Relation,
+        verb: Verb,
+        fields: &[usize],
+    ) -> Result<pg_sys::SPIPlanPtr, Fault> {
+        let id = (verb, fields.to_vec());
+        if let Some(&plan) = relation.plans.0.borrow().get(&id) {
+            return Ok(plan);
+        }
+        let plan = prepare(&Statement::new(relation, verb, fields))?;
+        let mut plans = relation.plans.0.borrow_mut();
+        if plans.len() >= MOST_PLANS {
+            plans.drain().for_each(|(_, old)| free(old));
+        }
+        plans.insert(id, plan);
+        Ok(plan)
+    }
+}
+
+impl Drop for Plans {
+    fn drop(&mut self) {
+        self.0.borrow_mut().drain().for_each(|(_, plan)| free(plan));
+    }
+}
+
+fn free(plan: pg_sys::SPIPlanPtr) {
+    // SAFETY: a kept plan, out of the map. PostgreSQL counts its users itself.
+    unsafe { pg_sys::SPI_freeplan(plan) };
+}
+
+fn prepare(statement: &Statement) -> Result<pg_sys::SPIPlanPtr, Fault> {
+    let sql = CString::new(statement.sql.as_str())
+        .map_err(|_| Fault::internal("a statement with a NUL"))?;
+    let mut types = statement.types.clone();
+    // SAFETY: the calls are in SPI's order; an error becomes a panic. The plan
+    // is PostgreSQL's to count, and released as it was got.
+    unsafe {
+        if pg_sys::SPI_connect() != pg_sys::SPI_OK_CONNECT as c_int {
+            return Err(Fault::internal("SPI_connect failed"));
+        }
+        let plan = pg_sys::SPI_prepare_cursor(
+            sql.as_ptr(),
+            types.len() as c_int,
+            types.as_mut_ptr(),
+            pg_sys::CURSOR_OPT_GENERIC_PLAN as c_int,
+        );
+        if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
+            return Err(Fault::internal("a row function's statement was refused"));
+        }
+        {
+            let _without = WithoutSeqScan::start();
+            let planned = pg_sys::SPI_plan_get_cached_plan(plan);
+            if !planned.is_null() {
+                pg_sys::ReleaseCachedPlan(planned, pg_sys::CurrentResourceOwner);
+            }
+        }
+        pg_sys::SPI_finish();
+        Ok(plan)
+    }
+}
+
+/// While one of these lives, the planner scans a whole table only if it must.
+struct WithoutSeqScan {
+    before: bool,
+}
+
+impl WithoutSeqScan {
+    fn start() -> Self {
+        // SAFETY: a plain global of the planner, in this thread; an error ends
+        // this value, and so puts it back.
+        unsafe {
+            let before = pg_sys::enable_seqscan;
+            pg_sys::enable_seqscan = false;
+            Self { before }
+        }
+    }
+}
+
+impl Drop for WithoutSeqScan {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { pg_sys::enable_seqscan = self.before };
+    }
+}
+
+/// A plan with its arguments, all of it in PostgreSQL's memory.
+#[derive(Clone, Copy)]
+pub struct Bound {
+    pub plan: pg_sys::SPIPlanPtr,
+    pub verb: Verb,
+    pub values: *mut pg_sys::Datum,
+    pub nulls: *const c_char,
+}
+
+impl Bound {
+    fn is_reading(self) -> bool {
+        matches!(self.verb, Verb::List | Verb::Count | Verb::Get)
+    }
+}
+
+unsafe extern "C-unwind" {
+    fn SPI_connect() -> c_int;
+    fn SPI_execute_plan(
+        plan: pg_sys::SPIPlanPtr,
+        values: *mut pg_sys::Datum,
+        nulls: *const c_char,
+        read_only: bool,
+        count: c_long,
+    ) -> c_int;
+    fn SPI_finish() -> c_int;
+}
+
+/// Runs it and writes each row that comes back, with commas between, to `json`.
+/// How many there were.
+///
+/// # Safety
+/// Nothing with a destructor may be alive in the callers' frames.
+pub unsafe fn run(bound: Bound, relation: &'static Relation, json: &mut Json) -> u64 {
+    // SAFETY: the calls are in SPI's order; the rows are written, to memory that
+    // was got before, ere SPI_finish frees them.
+    unsafe {
+        SPI_connect();
+        execute(bound, relation);
+        let rows = pg_sys::SPI_tuptable;
+        let number = pg_sys::SPI_processed;
+        json.rows(relation, rows, number);
+        SPI_finish();
+        number
+    }
+}
+
+/// Runs a `Verb::Count`.
+///
+/// # Safety
+/// As `run`.
+pub unsafe fn count(bound: Bound, relation: &'static Relation) -> i64 {
+    // SAFETY: the statement gives one row of one bigint, never NULL.
+    unsafe {
+        SPI_connect();
+        execute(bound, relation);
+        let table = pg_sys::SPI_tuptable;
+        let mut is_null = false;
+        let datum = pg_sys::SPI_getbinval(*(*table).vals, (*table).tupdesc, 1, &raw mut is_null);
+        let number = datum.value() as i64;
+        SPI_finish();
+        number
+    }
+}
+
+unsafe fn execute(bound: Bound, relation: &'static Relation) {
+    // SAFETY: the bound plan takes these arguments. The explanation is taken
+    // off again; on an error PostgreSQL resets the stack it stands on.
+    unsafe {
+        let mut explaining = Explaining::of_execution(relation, bound.verb);
+        explaining.start();
+        // A reading uses the snapshot of the statement that it is part of.
+        SPI_execute_plan(bound.plan, bound.values, bound.nulls, bound.is_reading(), 0);
+        explaining.end();
+    }
+}

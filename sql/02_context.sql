@@ -1,0 +1,55 @@
+/*
+ * The tenant context: who this transaction is, once, and never by a setting
+ * that SQL could forge.
+ *
+ * It is held in the setting pg_tenancy.context, which only these functions can
+ * write; PostgreSQL's own machinery for `set local` gives it the scope of the
+ * transaction, of savepoints and of parallel workers. Everything here is in
+ * Rust: pg_tenancy/src/context.rs and entry.rs.
+ */
+
+create function tenancy.current_tenant_id()
+    returns uuid
+    language c stable parallel safe
+as 'MODULE_PATHNAME', 'tenancy_current_tenant_id';
+comment on function tenancy.current_tenant_id() is
+    'The tenant that this transaction has entered. Without one: an error (TN001), or NULL where pg_tenancy.missing_context is empty; NULL matches no row.';
+
+create function tenancy.current_user_id()
+    returns uuid
+    language c stable parallel safe
+as 'MODULE_PATHNAME', 'tenancy_current_user_id';
+comment on function tenancy.current_user_id() is
+    'The person who entered; NULL in a context that names nobody. Without a context as current_tenant_id().';
+
+create function tenancy.current_member_role()
+    returns text
+    language c stable parallel safe
+as 'MODULE_PATHNAME', 'tenancy_current_member_role';
+comment on function tenancy.current_member_role() is
+    'The role (owner, admin, member, viewer) of the person who entered, as it was at that moment; NULL in a context that names nobody. Without a context as current_tenant_id().';
+
+-- A definer: it reads keys, tenants and memberships, which no caller may.
+create function tenancy.enter(token text)
+    returns uuid
+    language c strict volatile parallel unsafe
+    security definer set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'tenancy_enter';
+comment on function tenancy.enter(text) is
+    'Enters the tenant that a signed token names, for the rest of this transaction, and returns its id. The token, the tenant and the membership are checked now, on every call. TN002 not a member, TN003 another context is set, TN004 suspended, TN010 malformed, TN011 unknown key or bad signature, TN012 expired, TN013 not yet valid, TN014 issuer or audience.';
+
+-- A definer: it reads tenants and memberships before there is a context.
+create function tenancy.set_tenant_context(tenant_id uuid, user_id uuid default null)
+    returns uuid
+    language c volatile parallel unsafe
+    security definer set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'tenancy_set_tenant_context';
+comment on function tenancy.set_tenant_context(uuid, uuid) is
+    'Enters a tenant by its bare id, for the rest of this transaction, and returns the id. For tenancy_gateway: an application that the DBA trusts to name its tenant. A user must be a member. TN002 no such tenant or no member, TN003 another context is set, TN004 suspended.';
+
+create function tenancy_private.context_user_id()
+    returns uuid
+    language c stable parallel safe
+as 'MODULE_PATHNAME', 'tenancy_context_user_id';
+comment on function tenancy_private.context_user_id() is
+    'The person who entered, or NULL; never an error, whatever pg_tenancy.missing_context says.';

@@ -1,0 +1,27 @@
+/*
+ * Ids that sort by time.
+ *
+ * Rows are listed newest first. With UUIDv7 that is a backward scan of the
+ * primary key (tenant_id, id), and no second index is needed.
+ */
+
+create function tenancy.uuid_v7()
+    returns uuid
+    language c volatile parallel safe
+as 'MODULE_PATHNAME', 'tenancy_uuid_v7';
+comment on function tenancy.uuid_v7() is
+    'A new UUID of version 7 (RFC 9562): the milliseconds since 1970, then random bits. Ascending within one connection.';
+
+-- Every table that tells when its rows changed has this trigger.
+create function tenancy_private.keep_times()
+    returns trigger
+    language plpgsql
+as $$
+begin
+    new.created_at := old.created_at;
+    new.updated_at := pg_catalog.now();
+    return new;
+end
+$$;
+comment on function tenancy_private.keep_times() is
+    'Trigger: created_at stays what it was, updated_at is the time of this transaction.';

@@ -1,0 +1,82 @@
+/*
+ * What a service asks about itself: who is the caller, which version is this,
+ * and is the database role it was given a safe one.
+ */
+
+create function tenancy.me()
+    returns json
+    language sql stable
+begin atomic
+    select pg_catalog.json_build_object(
+        'user', (
+            select pg_catalog.json_build_object('id', u.id, 'email', u.email)
+            from tenancy.users as u
+            where u.id = tenancy.current_user_id()
+        ),
+        'tenant', pg_catalog.json_build_object('id', t.id, 'name', t.name, 'slug', t.slug, 'status', t.status),
+        'role', tenancy.current_member_role())
+    from tenancy.tenants as t
+    where t.id = tenancy.current_tenant_id();
+end;
+comment on function tenancy.me() is
+    'The person and the tenant of this context: {"user":{"id","email"},"tenant":{"id","name","slug","status"},"role"}; user and role are null in a context that names nobody.';
+
+create function tenancy.version()
+    returns text
+    language sql stable
+begin atomic
+    select e.extversion from pg_catalog.pg_extension as e where e.extname = 'pg_tenancy';
+end;
+comment on function tenancy.version() is 'The version of the extension that is installed in this database.';
+
+-- A definer: it verifies a token, which takes the key; what it tells is a yes.
+create function tenancy_private.verify_token(token text)
+    returns void
+    language c strict volatile parallel unsafe
+    security definer set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'tenancy_verify_token';
+comment on function tenancy_private.verify_token(text) is
+    'Nothing when the token''s key, signature and dates are good; else the error that enter() would raise. Tenant and membership are not looked at.';
+
+-- A definer: it reads the catalog for what the login could become, and calls verify_token().
+create function tenancy.assert_service(token text)
+    returns void
+    language plpgsql volatile
+    security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    danger text;
+begin
+    select case
+        when r.rolsuper then 'is a superuser'
+        when r.rolbypassrls then 'has BYPASSRLS'
+        when r.rolname = 'tenancy_owner' then 'owns the extension''s tables'
+        when r.rolname = 'tenancy_gateway' then 'is a tenancy_gateway, which enters any tenant without a token'
+        else pg_catalog.format('owns the isolated table %s', (
+            select p.polrelid::regclass from pg_catalog.pg_policy as p
+            join pg_catalog.pg_class as c on c.oid = p.polrelid
+            where p.polname = 'tenant_boundary' and c.relowner = r.oid
+            limit 1))
+        end || case when r.rolname = session_user then ''
+            else pg_catalog.format(', by way of the role %I', r.rolname) end
+    into danger
+    from pg_catalog.pg_roles as r
+    where (r.rolname = session_user or pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER'))
+      and (r.rolsuper or r.rolbypassrls or r.rolname in ('tenancy_owner', 'tenancy_gateway')
+           or exists (
+               select from pg_catalog.pg_policy as p
+               join pg_catalog.pg_class as c on c.oid = p.polrelid
+               where p.polname = 'tenant_boundary' and c.relowner = r.oid))
+    order by r.rolname = session_user desc, r.rolsuper desc, r.rolname
+    limit 1;
+
+    if danger is not null then
+        raise exception 'the role "%" must not serve requests: it %', session_user, danger
+            using errcode = 'TN211',
+                  hint = 'Connect as a login role that is a member of tenancy_app and tenancy_authenticator, and of nothing more.';
+    end if;
+    perform tenancy_private.verify_token(assert_service.token);
+end
+$$;
+comment on function tenancy.assert_service(text) is
+    'For a service, when it starts: an error when the login could read past the wall (TN211, with the reason), or when this database would refuse the tokens that it signs (TN010 to TN014).';

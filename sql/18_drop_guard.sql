@@ -1,0 +1,18 @@
+/*
+ * DROP EXTENSION without CASCADE refuses while there are tenants.
+ *
+ * PostgreSQL would drop the extension's own tables with all rows in them and
+ * without a question.
+ */
+
+create function tenancy_private.guard_drop()
+    returns event_trigger
+    language c
+as 'MODULE_PATHNAME', 'tenancy_guard_drop';
+comment on function tenancy_private.guard_drop() is
+    'Event trigger: TN901 for DROP EXTENSION pg_tenancy without CASCADE while there are tenants.';
+
+create event trigger pg_tenancy_guard_drop on ddl_command_start
+    when tag in ('DROP EXTENSION')
+    execute function tenancy_private.guard_drop();
+comment on event trigger pg_tenancy_guard_drop is 'Keeps the tenants from going with the extension by accident.';

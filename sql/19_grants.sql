@@ -1,0 +1,99 @@
+/*
+ * Who owns and who may what, all in one place.
+ *
+ * Everything belongs to tenancy_owner, so that a hole in a definer function is
+ * no hole into the server. What is not granted here, nobody may; a new
+ * function has to be added here and to the expected list in
+ * pg_tenancy/src/tests/grants.txt.
+ */
+
+do $$
+declare
+    thing record;
+begin
+    for thing in
+        select pg_catalog.format('alter table %s owner to tenancy_owner', c.oid::regclass) as statement
+        from pg_catalog.pg_class as c
+        where c.relnamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
+          and c.relkind in ('r', 'p', 'v')
+        union all
+        select pg_catalog.format('alter type %s owner to tenancy_owner', t.oid::regtype)
+        from pg_catalog.pg_type as t
+        join pg_catalog.pg_class as c on c.oid = t.typrelid and c.relkind = 'c'
+        where t.typnamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
+        union all
+        select pg_catalog.format('alter function %s owner to tenancy_owner', p.oid::regprocedure)
+        from pg_catalog.pg_proc as p
+        where p.pronamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
+          -- An event trigger's function belongs to a superuser, like the trigger.
+          and p.prorettype <> 'event_trigger'::regtype
+    loop
+        execute thing.statement;
+    end loop;
+end
+$$;
+alter schema tenancy owner to tenancy_owner;
+alter schema tenancy_private owner to tenancy_owner;
+
+revoke all on schema tenancy, tenancy_private from public;
+revoke all on all tables in schema tenancy, tenancy_private from public;
+revoke all on all functions in schema tenancy, tenancy_private from public;
+revoke all on type tenancy.registration, tenancy.credentials from public;
+
+grant usage on schema tenancy
+    to tenancy_app, tenancy_authenticator, tenancy_reporter, tenancy_admin;
+
+-- The application. No TRUNCATE, REFERENCES or TRIGGER: each is a way past RLS.
+-- Ids and times are the database's, so they are not among the columns.
+grant select (id, slug, name, status, settings, created_at, updated_at) on tenancy.tenants to tenancy_app;
+grant select (id, email, created_at, updated_at) on tenancy.users to tenancy_app;
+grant select on tenancy.memberships to tenancy_app;
+grant select, delete,
+    insert (tenant_id, owner_id, title, description),
+    update (owner_id, title, description)
+    on tenancy.projects to tenancy_app;
+grant select, delete,
+    insert (tenant_id, project_id, assignee_id, title, description, status),
+    update (project_id, assignee_id, title, description, status)
+    on tenancy.tasks to tenancy_app;
+grant execute on function
+    tenancy.current_tenant_id(),
+    tenancy.current_user_id(),
+    tenancy.current_member_role(),
+    tenancy.enter(text),
+    tenancy.uuid_v7(),
+    tenancy.list_rows(regclass, json),
+    tenancy.get_row(regclass, text),
+    tenancy.insert_row(regclass, json),
+    tenancy.update_row(regclass, text, json),
+    tenancy.delete_row(regclass, text),
+    tenancy.me(),
+    tenancy.platform_report_tenants(),
+    tenancy.assert_service(text),
+    tenancy.version()
+    to tenancy_app;
+
+grant execute on function tenancy.set_tenant_context(uuid, uuid) to tenancy_gateway;
+
+grant execute on function
+    tenancy.register_tenant(text, text, text, text),
+    tenancy.find_credentials(text),
+    tenancy.start_session(uuid, text),
+    tenancy.version()
+    to tenancy_authenticator;
+
+grant execute on function
+    tenancy.report_tenants(),
+    tenancy.report_daily(date, date),
+    tenancy.version()
+    to tenancy_reporter;
+
+grant execute on function
+    tenancy.suspend_tenant(uuid, text),
+    tenancy.resume_tenant(uuid),
+    tenancy.add_signing_key(text, text, text, text),
+    tenancy.retire_signing_key(text),
+    tenancy.grant_platform_administrator(text),
+    tenancy.revoke_platform_administrator(text)
+    to tenancy_admin;
+grant select on tenancy.audit_log to tenancy_admin;
