@@ -302,7 +302,7 @@ fn context_user_id(call: pg_sys::FunctionCallInfo) -> Answer {
 }
 
 /// The context, or what `pg_tenancy.missing_context` says: a fault or `None`.
-fn required() -> Result<Option<Context>, Fault> {
+pub fn required() -> Result<Option<Context>, Fault> {
     let context = CURRENT.get();
     // SAFETY: PostgreSQL writes it, in this thread.
     if context.is_none() && unsafe { MISSING_CONTEXT_SETTING } == MISSING_IS_ERROR {

@@ -18,6 +18,7 @@ mod types;
 
 use pgrx::pg_sys;
 
+use crate::context;
 use crate::fault::Fault;
 use crate::function::{Answer, argument, null, text_argument};
 use bind::{Unread, bind};
@@ -81,6 +82,9 @@ fn by_id(call: pg_sys::FunctionCallInfo, verb: Verb) -> Answer {
 }
 
 fn relation_argument(call: pg_sys::FunctionCallInfo) -> Result<&'static Relation, Fault> {
+    // Here, and not only in the policy, which the planner asks as well: through
+    // pgrx, where the error would lose its code.
+    context::required()?;
     let datum = argument(call, 0).ok_or_else(|| Fault::internal("a NULL argument"))?;
     relation::find(pg_sys::Oid::from(datum.value() as u32))
 }

@@ -96,9 +96,16 @@ pub fn find(oid: pg_sys::Oid) -> Result<&'static Relation, Fault> {
 }
 
 fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
-    let json = Spi::get_one_with_args::<String>(DESCRIBE, &[oid.into()])
-        .map_err(|error| Fault::internal(format!("describing a relation: {error}")))?
-        .ok_or_else(|| not_served("there is no such relation"))?;
+    let json = match Spi::get_one_with_args::<String>(DESCRIBE, &[oid.into()]) {
+        Ok(Some(json)) => json,
+        // No row: an index or a view, or nothing at all.
+        Ok(None) | Err(pgrx::spi::Error::InvalidPosition) => {
+            return Err(not_served("it is not a table"));
+        }
+        Err(error) => {
+            return Err(Fault::internal(format!("describing a relation: {error}")));
+        }
+    };
     let mut found: Description = serde_json::from_str(&json)
         .map_err(|error| Fault::internal(format!("describing a relation: {error}")))?;
 

@@ -1,1 +1,18 @@
+//! What one connection and one transaction can show; `tests/` at the top level
+//! has what needs more of them.
+//!
+//! A `#[pg_test]` runs as a superuser, who bypasses row-level security, and is
+//! rolled back: so each test first makes its tenants, then becomes somebody.
+//! pgrx wants test functions in a schema `tests`, hence the module in each file.
 
+mod context;
+mod forgery;
+mod invariants;
+mod isolation;
+mod onboarding;
+mod plans;
+mod reports;
+mod rows;
+mod support;
+mod tokens;
+mod types;

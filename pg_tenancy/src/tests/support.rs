@@ -1,0 +1,174 @@
+//! Words for the tests: people, tenants, and how a statement ends.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use pgrx::prelude::*;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub const SECRET: &str = "a secret of the tests, which is long enough";
+
+extension_sql!(
+    r"
+    -- How a statement ends: its SQLSTATE, or 00000 and its effects.
+    create function tests.outcome(statement text) returns text language plpgsql as $$
+    begin
+        execute statement;
+        return '00000';
+    exception when others then
+        return sqlstate;
+    end $$;
+
+    -- What it says when it fails.
+    create function tests.complaint(statement text) returns text language plpgsql as $$
+    declare
+        field text;
+    begin
+        execute statement;
+        return null;
+    exception when others then
+        get stacked diagnostics field = column_name;
+        return sqlstate || ' ' || field || ': ' || sqlerrm;
+    end $$;
+
+    -- The lines of a plan.
+    create function tests.plan(query text) returns setof text language plpgsql as $$
+    begin
+        return query execute 'explain (costs off) ' || query;
+    end $$;
+    create function tests.estimate(query text) returns setof text language plpgsql as $$
+    begin
+        return query execute 'explain ' || query;
+    end $$;
+    grant usage on schema tests to public;
+    ",
+    name = "test_support",
+    requires = [tests]
+);
+
+#[pg_schema]
+mod tests {}
+
+/// A tenant and its owner, who has a token.
+pub struct Tenant {
+    pub id: Uuid,
+    pub owner: Uuid,
+    pub project: Uuid,
+}
+
+/// Registers a tenant of that name, whose owner is `owner@NAME.example`.
+pub fn tenant(name: &str) -> Tenant {
+    let row = text(&format!(
+        "select concat(tenant_id, ' ', user_id)
+         from tenancy.register_tenant('{name}', null, 'owner@{name}.example')"
+    ));
+    let mut ids = row.split(' ').map(|id| id.parse().expect("an id"));
+    let (id, owner): (Uuid, Uuid) = (ids.next().expect("two"), ids.next().expect("two"));
+    let project = text(&format!(
+        "select id::text from tenancy.projects where tenant_id = '{id}'"
+    ));
+    Tenant {
+        id,
+        owner,
+        project: project.parse().expect("an id"),
+    }
+}
+
+impl Tenant {
+    /// A new task of this tenant, made by the DBA; its id.
+    pub fn task(&self, title: &str) -> Uuid {
+        text(&format!(
+            "insert into tenancy.tasks (tenant_id, title) values ('{}', '{title}') returning id::text",
+            self.id
+        ))
+        .parse()
+        .expect("an id")
+    }
+
+    pub fn claims(&self) -> Value {
+        let now = jsonwebtoken::get_current_timestamp();
+        json!({
+            "sub": self.owner, "tenantId": self.id, "email": "owner@example.com",
+            "role": "owner", "iat": now, "exp": now + 3600, "jti": Uuid::new_v4(),
+        })
+    }
+
+    pub fn token(&self) -> String {
+        sign(&self.claims(), "test", SECRET)
+    }
+}
+
+/// The key that the tokens of these tests are signed with.
+pub fn add_key() {
+    run(&format!(
+        "select tenancy.add_signing_key('{SECRET}', 'test')"
+    ));
+}
+
+pub fn sign(claims: &Value, kid: &str, secret: &str) -> String {
+    let mut header = Header::new(Algorithm::HS256);
+    header.kid = Some(kid.to_owned());
+    jsonwebtoken::encode(
+        &header,
+        claims,
+        &EncodingKey::from_secret(secret.as_bytes()),
+    )
+    .expect("a token")
+}
+
+/// Goes on as that role.
+pub fn become_role(role: &str) {
+    run(&format!("set local role {role}"));
+}
+
+/// Goes on as an application whose tenant this is.
+pub fn become_app_of(tenant: &Tenant) {
+    become_role("tenancy_gateway");
+    run(&format!(
+        "select tenancy.set_tenant_context('{}')",
+        tenant.id
+    ));
+    become_role("tenancy_app");
+}
+
+pub fn run(sql: &str) {
+    Spi::run(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// The one value of a query, which is not NULL, as text.
+pub fn text(sql: &str) -> String {
+    maybe(sql).unwrap_or_else(|| panic!("{sql}: null"))
+}
+
+/// The one value of a query, as text; `None` for NULL or no row.
+pub fn maybe(sql: &str) -> Option<String> {
+    match Spi::get_one::<String>(sql) {
+        Ok(value) => value,
+        Err(pgrx::spi::Error::InvalidPosition) => None,
+        Err(error) => panic!("{sql}: {error}"),
+    }
+}
+
+pub fn number(sql: &str) -> i64 {
+    Spi::get_one::<i64>(sql)
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+        .unwrap_or_else(|| panic!("{sql}: null"))
+}
+
+/// How a statement ends: its SQLSTATE, or `00000` and its effects.
+pub fn outcome(sql: &str) -> String {
+    Spi::get_one_with_args::<String>("select tests.outcome($1)", &[sql.into()])
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+        .unwrap_or_default()
+}
+
+/// `SQLSTATE field: message` of a statement that fails.
+pub fn complaint(sql: &str) -> String {
+    Spi::get_one_with_args::<String>("select tests.complaint($1)", &[sql.into()])
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+        .unwrap_or_else(|| panic!("{sql}: no error"))
+}
+
+/// A row function's answer.
+pub fn answer(sql: &str) -> Value {
+    serde_json::from_str(&text(&format!("select ({sql})::text"))).expect("JSON")
+}
