@@ -45,7 +45,7 @@ pgrx::extension_sql_file!("../../sql/16_rows.sql", requires = ["15_platform"]);
 pgrx::extension_sql_file!("../../sql/17_service.sql", requires = ["16_rows"]);
 pgrx::extension_sql_file!("../../sql/18_drop_guard.sql", requires = ["17_service"]);
 pgrx::extension_sql_file!(
-    "../../sql/19_grants.sql",
+    "../../sql/90_grants.sql",
     requires = ["18_drop_guard"],
     finalize
 );

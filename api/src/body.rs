@@ -1,0 +1,136 @@
+//! Request bodies: one JSON value, at most 1 MiB, in time.
+
+use axum::body::Body;
+use axum::extract::{FromRef, FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::db::Json;
+use crate::problem::{Problem, Result};
+
+const LONGEST: usize = 1024 * 1024;
+
+/// How much of a body that is too long is read all the same. Most clients write before
+/// they read: closed in the middle of it, they would see a broken pipe and not the 413.
+const DRAINED: usize = 8 * LONGEST;
+
+/// A JSON body, as the client sent it.
+pub struct JsonBody(pub Json);
+
+impl<S> FromRequest<S> for JsonBody
+where
+    App: FromRef<S>,
+    S: Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "The body must be JSON, with Content-Type: application/json.",
+            ));
+        }
+        let limit = App::from_ref(state).limits().body_timeout;
+        let bytes = timeout(limit, read(request.into_body()))
+            .await
+            .map_err(|_| {
+                Problem::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "body_timeout",
+                    "The body did not arrive in time.",
+                )
+            })??;
+        Json::parse(&bytes).map(Self).map_err(|error| {
+            // Where, not what: the body may hold a password.
+            let place = format!(
+                "The body is not valid JSON (line {}, column {}).",
+                error.line(),
+                error.column()
+            );
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_json", place)
+        })
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(kind), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let kind = kind.to_str().unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let kind = kind.to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+async fn read(mut body: Body) -> Result<Bytes> {
+    let mut read = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| {
+            Problem::bad_request("incomplete_body", "The body ended before its end.")
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length += data.len();
+        if length <= LONGEST {
+            read.extend_from_slice(&data);
+        } else if length > DRAINED {
+            break;
+        }
+    }
+    if length > LONGEST {
+        return Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "The body is longer than 1 MiB.",
+        ));
+    }
+    Ok(read.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn json_is_told_by_its_one_content_type() {
+        let is_json = |types: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for kind in types {
+                headers.append(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            }
+            super::is_json(&headers)
+        };
+        assert!(is_json(&["application/json"]));
+        assert!(is_json(&["Application/JSON; charset=utf-8"]));
+        assert!(is_json(&["application/merge-patch+json"]));
+        for types in [
+            &[][..],
+            &["text/plain"],
+            &["text/json+json"],
+            &["application/x-www-form-urlencoded"],
+            &["application/json", "text/plain"],
+            &[""],
+        ] {
+            assert!(!is_json(types), "{types:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_may_have_a_mebibyte_and_no_byte_more() {
+        let body = |length| Body::from("x".repeat(length));
+        assert_eq!(read(body(LONGEST)).await.unwrap().len(), LONGEST);
+        for length in [LONGEST + 1, DRAINED + 1] {
+            let refused = read(body(length)).await.unwrap_err();
+            assert_eq!(refused.status, 413);
+        }
+    }
+}

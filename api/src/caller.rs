@@ -1,0 +1,96 @@
+//! Who asks. A `Caller` exists only if a bearer token was verified.
+//!
+//! It holds the token and nothing that was read from it: who may do what is decided
+//! in the database, from the same token, so nothing here can be mistaken for it.
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+
+use crate::app::App;
+use crate::error::bad_token;
+use crate::problem::{Problem, Result};
+
+pub struct Caller {
+    token: String,
+}
+
+impl Caller {
+    /// The token, for `tenancy.enter`.
+    pub fn into_token(self) -> String {
+        self.token
+    }
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    App: FromRef<S>,
+    S: Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let token = bearer(&parts.headers)?;
+        App::from_ref(state)
+            .tokens()
+            .verify(token)
+            .map_err(|bad| bad_token(bad.code, bad.message))?;
+        Ok(Self {
+            token: token.to_owned(),
+        })
+    }
+}
+
+/// The token of the one Authorization header that there may be.
+fn bearer(headers: &HeaderMap) -> Result<&str> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = given.next() else {
+        return Err(Problem::unauthorized());
+    };
+    if given.next().is_some() {
+        return Err(Problem::bad_request(
+            "invalid_request",
+            "There is more than one Authorization header.",
+        ));
+    }
+    let Ok(value) = value.to_str() else {
+        return Err(bad_token("TN010", "the token is malformed"));
+    };
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(Problem::unauthorized()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        let values = values
+            .iter()
+            .map(|value| (header::AUTHORIZATION, HeaderValue::from_static(value)));
+        values.collect()
+    }
+
+    #[test]
+    fn the_scheme_is_bearer_in_any_case() {
+        for value in ["Bearer abc", "bearer abc", "BEARER  abc "] {
+            assert_eq!(bearer(&headers(&[value])).unwrap(), "abc", "{value}");
+        }
+    }
+
+    #[test]
+    fn another_scheme_or_none_is_no_token() {
+        for values in [&[][..], &["Basic YTpi"], &["Bearer"], &[""], &["abc"]] {
+            assert_eq!(bearer(&headers(values)).unwrap_err().code, "unauthorized");
+        }
+    }
+
+    #[test]
+    fn two_tokens_are_one_too_many() {
+        let both = headers(&["Bearer abc", "Bearer def"]);
+        assert_eq!(bearer(&both).unwrap_err().status, 400);
+    }
+}

@@ -1,0 +1,192 @@
+//! One call of the database, and what becomes of it when nobody waits for it any more.
+//!
+//! A client hangs up, or a request's time is up: the request's future is dropped,
+//! and with it a `Running`. The query is still running on the server then, so it is
+//! cancelled there, and its answer awaited in the background.
+//!
+//! PostgreSQL's cancel request names a connection, not a query. One that comes late
+//! hits whatever runs there next, which would be another caller's request. So the
+//! connection goes back to the pool only when the server's answer proves that the
+//! cancel has done its work: SQLSTATE 57014, to the only cancel that was sent, and
+//! before the statement timeout could have been what raised it. Otherwise the
+//! connection is closed, and a late cancel finds nobody.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::PoolError;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{CancelToken, NoTls, Row};
+
+use super::Pool;
+use super::pool::Lease;
+use crate::caller::Caller;
+use crate::error::leaves_a_sound_connection;
+
+/// Cancels sent for one query. The server drops one that comes before it has begun the query.
+const CANCEL_ATTEMPTS: u32 = 3;
+
+/// Why a call has no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// The database has not accepted this service yet.
+    NotReady,
+    NoConnection(PoolError),
+    Query(tokio_postgres::Error),
+    /// A function that always answers did not.
+    NoRow,
+}
+
+impl Failure {
+    /// Why, in the words of the server or the system. They may quote a statement's
+    /// parameters, so they are for the log only where these were no caller's.
+    pub fn reason(&self) -> String {
+        let error: &dyn Error = match self {
+            Self::NotReady => return "not asked yet".to_owned(),
+            Self::NoRow => return "the database's answer is empty".to_owned(),
+            Self::NoConnection(PoolError::Backend(error)) | Self::Query(error) => error,
+            Self::NoConnection(error) => return error.to_string(),
+        };
+        match error.source() {
+            Some(source) => source.to_string().replace('\n', "; "),
+            None => error.to_string(),
+        }
+    }
+}
+
+/// A statement with its parameters.
+pub struct Call {
+    statement: Arc<str>,
+    types: Vec<Type>,
+    values: Vec<Box<dyn ToSql + Send + Sync>>,
+}
+
+impl Call {
+    pub fn new(statement: impl Into<Arc<str>>) -> Self {
+        Self {
+            statement: statement.into(),
+            types: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// A statement on a caller's behalf: its first parameter is the caller's token.
+    pub fn of(caller: Caller, statement: impl Into<Arc<str>>) -> Self {
+        Self::new(statement).with(Type::TEXT, caller.into_token())
+    }
+
+    pub fn with(mut self, kind: Type, value: impl ToSql + Send + Sync + 'static) -> Self {
+        self.types.push(kind);
+        self.values.push(Box::new(value));
+        self
+    }
+}
+
+impl Pool {
+    /// The one row that `call` answers.
+    pub async fn row(&self, call: Call) -> Result<Row, Failure> {
+        self.optional_row(call).await?.ok_or(Failure::NoRow)
+    }
+
+    pub async fn optional_row(&self, call: Call) -> Result<Option<Row>, Failure> {
+        let lease = self.lease().await?;
+        let statement = lease
+            .prepare_typed_cached(&call.statement, &call.types)
+            .await
+            .map_err(Failure::Query)?;
+
+        let cancel = lease.cancel_token();
+        let query: Query = Box::pin(async move {
+            let values: Vec<_> = call.values.iter().map(|value| &**value as _).collect();
+            let answer = lease.query_opt(&statement, &values).await;
+            (lease, answer)
+        });
+        let (lease, answer) = Running {
+            query: Some(query),
+            cancel,
+            started: Instant::now(),
+            statement_timeout: self.statement_timeout,
+            patience: self.connect_timeout,
+        }
+        .await;
+
+        if answer.as_ref().err().is_none_or(leaves_a_sound_connection) {
+            lease.give_back();
+        }
+        answer.map_err(Failure::Query)
+    }
+}
+
+type Answer = (Lease, Result<Option<Row>, tokio_postgres::Error>);
+type Query = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// A query under way, with its connection.
+struct Running {
+    query: Option<Query>,
+    cancel: CancelToken,
+    started: Instant,
+    statement_timeout: Duration,
+    patience: Duration,
+}
+
+impl Future for Running {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        let query = self
+            .query
+            .as_mut()
+            .expect("a future is not polled after its end");
+        let answer = ready!(query.as_mut().poll(context));
+        self.query = None;
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Without a runtime the process is ending, and the connection with it.
+        if let (Some(query), Ok(runtime)) = (self.query.take(), Handle::try_current()) {
+            let abandoned = Abandoned {
+                cancel: self.cancel.clone(),
+                cancelled_in_time: self.started + self.statement_timeout,
+                patience: self.patience,
+            };
+            runtime.spawn(abandoned.end(query));
+        }
+    }
+}
+
+/// A query that nobody waits for any more.
+struct Abandoned {
+    cancel: CancelToken,
+    cancelled_in_time: Instant,
+    patience: Duration,
+}
+
+impl Abandoned {
+    async fn end(self, mut query: Query) {
+        for attempt in 1..=CANCEL_ATTEMPTS {
+            if let Ok(Err(reason)) = timeout(self.patience, self.cancel.cancel_query(NoTls)).await {
+                tracing::warn!(%reason, "a query could not be cancelled");
+            }
+            let Ok((lease, answer)) = timeout(self.patience, &mut query).await else {
+                continue;
+            };
+            let cancelled =
+                answer.is_err_and(|error| error.code() == Some(&SqlState::QUERY_CANCELED));
+            if cancelled && attempt == 1 && Instant::now() < self.cancelled_in_time {
+                lease.give_back();
+            }
+            return;
+        }
+        // Dropping the query closes its connection.
+    }
+}

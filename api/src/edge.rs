@@ -1,0 +1,126 @@
+//! What every answer has in common: a request id, safe headers, one form of error,
+//! an end in time, and a line in the log.
+
+use std::any::Any;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+use crate::problem::Problem;
+use crate::request_id::{HEADER as REQUEST_ID, RequestId};
+
+/// Logged for a client that hung up before its answer, as nginx does.
+const HUNG_UP: u16 = 499;
+
+/// Puts the edge around a router, and around whatever panics in it.
+pub fn around(router: Router, app: App) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(app, edge))
+}
+
+async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
+    let id = RequestId::of(request.headers());
+    let mut line = Line {
+        method: request.method().clone(),
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        id: id.clone(),
+        started: Instant::now(),
+        status: HUNG_UP,
+        problem: None,
+    };
+
+    let mut response = match timeout(app.limits().request_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::unavailable("timeout", "The request took too long.").into_response(),
+    };
+    if let Some(problem) = problem_of(&mut response) {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        line.problem = Some(problem.clone());
+        response = problem.into_answer(id.as_str());
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+    }
+    line.status = response.status().as_u16();
+
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id.into_header());
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    // Everything here is one person's own, or about this moment.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The problem that a handler returned, or one for an error answer that came from elsewhere.
+fn problem_of(response: &mut Response) -> Option<Problem> {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        return Some(problem);
+    }
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    is_error.then(|| Problem::of_status(status))
+}
+
+/// For a panic, which is a defect: the answer says nothing of it.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Problem::internal("a handler panicked").into_response()
+}
+
+/// The request's line in the log. Written when it is dropped: a client that hangs up
+/// drops the request in the middle, and has its line too.
+struct Line {
+    method: Method,
+    route: Option<MatchedPath>,
+    id: RequestId,
+    started: Instant,
+    status: u16,
+    problem: Option<Problem>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let method = match self.method.as_str() {
+            // A client may invent one, as long as a header.
+            invented if invented.len() > 16 => "-",
+            method => method,
+        };
+        // The route's template: a path or a query may hold anything.
+        let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
+        let status = self.status;
+        let latency_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let request_id = self.id.as_str();
+        let code = self.problem.as_ref().map(|problem| &*problem.code);
+        let reason = self
+            .problem
+            .as_ref()
+            .and_then(|problem| problem.reason.as_deref());
+        match status {
+            500 => {
+                tracing::error!(
+                    method, route, status, latency_us, request_id, code, reason, "request"
+                );
+            }
+            501.. => {
+                tracing::warn!(
+                    method, route, status, latency_us, request_id, code, reason, "request"
+                );
+            }
+            _ => {
+                tracing::info!(
+                    method, route, status, latency_us, request_id, code, reason, "request"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What each error of the database becomes: one match from SQLSTATE to status.
+//!
+//! Messages and hints of class TN are written for the end user and are passed on.
+//! Of every other error nothing is: its message may quote data, its DETAIL may
+//! quote another tenant's. It gets words of ours, and the log its SQLSTATE.
+
+use std::borrow::Cow;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use tokio_postgres::error::DbError;
+
+use crate::db::Failure;
+use crate::problem::{FieldError, Problem};
+
+/// The status that an SQLSTATE is answered with; `None` for one that nobody foresaw, which is a 500.
+pub fn status(sqlstate: &str) -> Option<StatusCode> {
+    Some(match sqlstate {
+        "TN001" | "TN010" | "TN011" | "TN012" | "TN013" | "TN014" => StatusCode::UNAUTHORIZED,
+        "TN002" | "TN004" | "TN210" | "42501" => StatusCode::FORBIDDEN,
+        "TN401" | "TN503" | "TN601" | "TN603" => StatusCode::NOT_FOUND,
+        "TN101" | "TN102" | "TN103" | "TN412" | "TN413" | "TN502" | "23505" => StatusCode::CONFLICT,
+        "TN104" | "TN105" | "TN106" | "TN402" | "TN403" | "TN404" | "TN405" | "TN406" | "TN410"
+        | "TN411" | "TN501" | "TN602" | "23502" | "23503" | "23514" => StatusCode::BAD_REQUEST,
+        "TN003" | "TN211" | "TN901" | "TN902" => StatusCode::INTERNAL_SERVER_ERROR,
+        // Two at once: the same request may succeed when it comes again.
+        "40001" | "40P01" => StatusCode::CONFLICT,
+        // 25006: the server has become a standby; the next connection finds the new primary.
+        "25006" | "57014" | "57P01" | "57P02" | "57P03" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => match sqlstate.get(..2)? {
+            // 54: JSON nested too deep, or a value too large for an index.
+            "22" | "54" => StatusCode::BAD_REQUEST,
+            "08" | "53" => StatusCode::SERVICE_UNAVAILABLE,
+            _ => return None,
+        },
+    })
+}
+
+/// Whether a connection that gave this error may serve another request.
+pub fn leaves_a_sound_connection(error: &tokio_postgres::Error) -> bool {
+    let Some(sqlstate) = error.code().map(|code| code.code()) else {
+        return false;
+    };
+    match status(sqlstate) {
+        Some(StatusCode::SERVICE_UNAVAILABLE) => sqlstate == "57014",
+        Some(_) => true,
+        // Nobody foresaw the error, so nobody knows what it left behind. A statement
+        // prepared before an upgrade of the extension, for one, fails again and again.
+        None => false,
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        let error = match &failure {
+            Failure::NotReady => {
+                return Problem::unavailable(
+                    "not_ready",
+                    "The service has not reached its database yet.",
+                );
+            }
+            Failure::NoConnection(_) => {
+                return Problem::unavailable("unavailable", "The database can't be reached.")
+                    .because(failure.reason());
+            }
+            Failure::NoRow => {
+                return Problem::internal("a function of the database that always answers did not");
+            }
+            Failure::Query(error) => error,
+        };
+        match error.as_db_error() {
+            Some(error) if error.code().code().starts_with("TN") => of_domain(error),
+            Some(error) => of_database(error),
+            None if error.is_closed() || is_io(error) => {
+                Problem::unavailable("unavailable", "The database went away.")
+                    .because(error.to_string())
+            }
+            None => Problem::internal(error.to_string()),
+        }
+    }
+}
+
+fn of_domain(error: &DbError) -> Problem {
+    let code = error.code().code();
+    let status = status(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if status.is_server_error() {
+        return Problem {
+            code: code.to_owned().into(),
+            ..Problem::internal(place(error))
+        };
+    }
+
+    let problem = Problem::new(status, code.to_owned(), sentence(error));
+    match (status, code, error.column()) {
+        (StatusCode::UNAUTHORIZED, "TN001", _) => Problem {
+            detail: problem.detail,
+            code: problem.code,
+            ..Problem::unauthorized()
+        },
+        (StatusCode::UNAUTHORIZED, _, _) => bad_token(code.to_owned(), error.message()),
+        (_, _, Some(field)) => {
+            problem.with_error(FieldError::new(field, error.message().to_owned()))
+        }
+        _ => problem,
+    }
+}
+
+fn of_database(error: &DbError) -> Problem {
+    let sqlstate = error.code().code();
+    let Some(status) = status(sqlstate) else {
+        return Problem::internal(place(error));
+    };
+    let problem = match (status, sqlstate) {
+        (StatusCode::SERVICE_UNAVAILABLE, "57014") => {
+            Problem::unavailable("timeout", "The database took too long.")
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, _) => {
+            Problem::unavailable("unavailable", "The database can't serve at the moment.")
+        }
+        (StatusCode::FORBIDDEN, _) => Problem::new(status, "forbidden", "This is not allowed."),
+        (StatusCode::CONFLICT, "23505") => {
+            Problem::new(status, "conflict", "A value is taken already.")
+        }
+        (StatusCode::CONFLICT, _) => Problem::new(
+            status,
+            "try_again",
+            "Another request changed the same rows at the same time.",
+        ),
+        _ => Problem::new(status, "invalid_value", "A value is not acceptable."),
+    };
+    problem.because(place(error))
+}
+
+/// 401 for a token that was given and is not good, whether the service or the database found it.
+pub fn bad_token(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Problem {
+    let message = message.into();
+    // RFC 6750 allows printable ASCII without these two.
+    let description = message.replace(
+        |c: char| !matches!(c, ' '..='~') || c == '"' || c == '\\',
+        "?",
+    );
+    let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{description}\"");
+    let challenge = HeaderValue::try_from(challenge)
+        .unwrap_or(HeaderValue::from_static("Bearer error=\"invalid_token\""));
+    Problem::new(StatusCode::UNAUTHORIZED, code, message).with(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// Message and hint as one text.
+fn sentence(error: &DbError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{}. {hint}", error.message().trim_end_matches('.')),
+        None => error.message().to_owned(),
+    }
+}
+
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+}
+
+/// Which error it was and where, without its message, which may quote data. The
+/// database's own log has that.
+fn place(error: &DbError) -> String {
+    let mut place = format!("SQLSTATE {}", error.code().code());
+    for (name, value) in [
+        ("routine", error.routine()),
+        ("table", error.table()),
+        ("constraint", error.constraint()),
+    ] {
+        if let Some(value) = value {
+            place.push_str(&format!(", {name} {value}"));
+        }
+    }
+    place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sqlstate_has_the_status_of_the_readme() {
+        for (sqlstate, expected) in [
+            ("TN001", 401),
+            ("TN002", 403),
+            ("TN012", 401),
+            ("TN101", 409),
+            ("TN104", 400),
+            ("TN210", 403),
+            ("TN401", 404),
+            ("TN405", 400),
+            ("TN410", 400),
+            ("TN412", 409),
+            ("42501", 403),
+            ("23505", 409),
+            ("23503", 400),
+            ("22P02", 400),
+            ("22021", 400),
+            ("54001", 400),
+            ("40P01", 409),
+            ("57014", 503),
+            ("57P03", 503),
+            ("53300", 503),
+            ("08006", 503),
+        ] {
+            assert_eq!(status(sqlstate).unwrap(), expected, "{sqlstate}");
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_each_code_with_its_status_and_no_other() {
+        let readme = include_str!("../README.md");
+        for code in (0..1000).map(|number| format!("TN{number:03}")) {
+            let row = readme
+                .lines()
+                .find(|line| line.starts_with(&format!("| {code} |")));
+            let listed = row.and_then(|row| row.split('|').nth(2)?.trim().parse().ok());
+            let known = status(&code).map(|status| status.as_u16());
+            assert_eq!(listed, known, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_foresaw_is_no_status() {
+        for sqlstate in ["XX000", "42883", "P0001", "TNxyz", "", "é"] {
+            assert_eq!(status(sqlstate), None, "{sqlstate}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_a_header_whatever_the_message() {
+        let problem = bad_token("TN010", "a \"quoted\" \\ té\r\nxt");
+        assert_eq!(
+            problem.headers[0].1,
+            "Bearer error=\"invalid_token\", error_description=\"a ?quoted? ? t???xt\""
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! The HTTP service in front of pg_tenancy.
+//!
+//! A request becomes one SQL statement: its token is verified here, so that a bad
+//! one costs the database nothing, and again in the database, which alone decides
+//! what the caller may see. The service owns HTTP, JSON syntax, tokens, passwords,
+//! limits and logs. It owns no rule about tenants, roles, fields or pages.
+//!
+//! Reading order: `routes` says what is served, `db` which statements there are,
+//! `error` what each SQLSTATE becomes, `edge` what every answer has in common.
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod body;
+pub mod caller;
+pub mod db;
+pub mod edge;
+pub mod error;
+pub mod fields;
+pub mod log;
+pub mod password;
+pub mod prefer;
+pub mod problem;
+pub mod query;
+pub mod request_id;
+pub mod routes;
+pub mod serve;
+pub mod settings;
+pub mod token;

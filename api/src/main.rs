@@ -1,0 +1,73 @@
+//! The program: settings, log, one question to the database, then requests.
+
+#![forbid(unsafe_code)]
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use api::app::App;
+use api::db::Verdict;
+use api::settings::Settings;
+use api::{log, routes, serve};
+use clap::Parser;
+use tokio::net::TcpListener;
+
+fn main() -> ExitCode {
+    match dotenvy::dotenv() {
+        Ok(_) => {}
+        Err(error) if error.not_found() => {}
+        // The error would quote the line, and the line may hold a secret.
+        Err(_) => {
+            eprintln!("the file .env can't be read: each line must be NAME=value");
+            return ExitCode::FAILURE;
+        }
+    }
+    let settings = Settings::parse();
+    if let Err(reason) = log::start(&settings.log) {
+        eprintln!("{reason}");
+        return ExitCode::FAILURE;
+    }
+    match run(&settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            tracing::error!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(settings: &Settings) -> Result<(), String> {
+    let app = App::new(settings)?;
+    match app.pool().ask(app.tokens()).await {
+        Verdict::Accepted => {}
+        Verdict::Unreachable(reason) => {
+            tracing::warn!(
+                reason,
+                "the database can't be reached; answering 503 until it can"
+            );
+        }
+        Verdict::Refused(reason) => return Err(reason),
+    }
+
+    let address = SocketAddr::new(settings.listen, settings.port);
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!("can't listen on {address}: {error}; choose another port with PORT")
+    })?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        "listening on http://{address}"
+    );
+
+    let router = routes::router(app.clone());
+    let stop = async {
+        if let Err(error) = serve::stop_signal().await {
+            tracing::error!(%error, "can't wait for signals");
+        }
+    };
+    tokio::select! {
+        () = serve::serve(listener, router, &settings.limits, stop) => Ok(()),
+        reason = app.pool().keep_asking(app.tokens()) => Err(reason),
+    }
+}

@@ -1,0 +1,238 @@
+//! Every way in which a token can be wrong, and the one in which it is right.
+
+use super::*;
+use crate::settings::Secret;
+use serde_json::{Value, json};
+
+const SECRET: &str = "a-secret-for-tests-that-is-long-enough";
+
+fn settings() -> TokenSettings {
+    TokenSettings {
+        jwt_secret: Some(Secret::from(SECRET.to_owned())),
+        jwt_expiration: Duration::from_secs(3600),
+        jwt_kid: None,
+        jwt_issuer: None,
+        jwt_audience: None,
+    }
+}
+
+fn tokens() -> Tokens {
+    Tokens::new(&settings()).unwrap()
+}
+
+fn tokens_of_acme() -> Tokens {
+    Tokens::new(&TokenSettings {
+        jwt_issuer: Some("https://acme.example".to_owned()),
+        jwt_audience: Some("tasks".to_owned()),
+        ..settings()
+    })
+    .unwrap()
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap().as_secs()
+}
+
+/// A token with the right key and any claims.
+fn signed(claims: Value) -> String {
+    let mut header = Header::new(Algorithm::HS256);
+    header.kid = Some(default_kid(SECRET));
+    signed_as(&header, claims, SECRET)
+}
+
+fn signed_as(header: &Header, claims: Value, secret: &str) -> String {
+    encode(
+        header,
+        &claims,
+        &EncodingKey::from_secret(secret.as_bytes()),
+    )
+    .unwrap()
+}
+
+fn refusal(token: &str) -> &'static str {
+    tokens().verify(token).unwrap_err().code
+}
+
+#[test]
+fn what_the_service_signs_it_accepts() {
+    let ann = Subject {
+        user_id: Uuid::new_v4(),
+        tenant_id: Uuid::new_v4(),
+        email: "ann@acme.example",
+        role: "owner",
+    };
+    for tokens in [tokens(), tokens_of_acme()] {
+        assert_eq!(tokens.verify(&tokens.sign(&ann).unwrap()), Ok(()));
+        assert_eq!(tokens.verify(&tokens.sign_for_nobody().unwrap()), Ok(()));
+    }
+}
+
+#[test]
+fn a_token_says_who_where_and_until_when() {
+    let ann = Subject {
+        user_id: Uuid::from_u128(1),
+        tenant_id: Uuid::from_u128(2),
+        email: "ann@acme.example",
+        role: "owner",
+    };
+    let token = tokens_of_acme().sign(&ann).unwrap();
+    let token = jsonwebtoken::dangerous::insecure_decode::<Value>(&token).unwrap();
+    assert_eq!(token.header.kid, Some(default_kid(SECRET)));
+    assert_eq!(token.header.typ.as_deref(), Some("JWT"));
+    let claims = &token.claims;
+    assert_eq!(claims["sub"], Uuid::from_u128(1).to_string());
+    assert_eq!(claims["tenantId"], Uuid::from_u128(2).to_string());
+    assert_eq!(claims["email"], "ann@acme.example");
+    assert_eq!(claims["role"], "owner");
+    assert_eq!(claims["iss"], "https://acme.example");
+    assert_eq!(claims["aud"], "tasks");
+    let lifetime = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+    assert_eq!(lifetime, 3600);
+}
+
+#[test]
+fn a_key_is_named_as_the_database_names_it() {
+    // select left(encode(sha256('…'), 'hex'), 16)
+    assert_eq!(default_kid("abc"), "ba7816bf8f01cfea");
+}
+
+#[test]
+fn a_secret_that_is_short_is_refused_with_the_remedy() {
+    for secret in [None, Some(""), Some("x".repeat(31).as_str())] {
+        let settings = TokenSettings {
+            jwt_secret: secret.map(|one| Secret::from(one.to_owned())),
+            ..settings()
+        };
+        let message = Tokens::new(&settings).err().unwrap();
+        assert!(message.contains("openssl rand -base64 48"), "{message}");
+    }
+}
+
+#[test]
+fn a_token_without_a_signature_is_refused() {
+    // {"alg":"none"}.{"exp":9999999999}.
+    assert_eq!(
+        refusal("eyJhbGciOiJub25lIn0.eyJleHAiOjk5OTk5OTk5OTl9."),
+        "TN010"
+    );
+}
+
+#[test]
+fn the_algorithm_is_not_the_tokens_choice() {
+    let mut header = Header::new(Algorithm::HS512);
+    header.kid = Some(default_kid(SECRET));
+    let token = signed_as(&header, json!({"exp": now() + 60}), SECRET);
+    assert_eq!(refusal(&token), "TN010");
+}
+
+#[test]
+fn another_key_is_refused_whatever_its_name() {
+    let other = "another-secret-that-is-long-enough-too";
+    for kid in [Some(default_kid(SECRET)), Some(default_kid(other)), None] {
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = kid;
+        let token = signed_as(&header, json!({"exp": now() + 60}), other);
+        assert_eq!(refusal(&token), "TN011");
+    }
+}
+
+#[test]
+fn a_key_under_another_name_is_refused() {
+    for kid in [Some("other".to_owned()), None] {
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = kid;
+        let token = signed_as(&header, json!({"exp": now() + 60}), SECRET);
+        assert_eq!(refusal(&token), "TN011");
+    }
+}
+
+#[test]
+fn a_critical_extension_is_refused() {
+    let mut header = Header::new(Algorithm::HS256);
+    header.kid = Some(default_kid(SECRET));
+    header.crit = Some(vec!["b64".to_owned()]);
+    let token = signed_as(&header, json!({"exp": now() + 60}), SECRET);
+    assert_eq!(refusal(&token), "TN010");
+}
+
+#[test]
+fn dates_are_checked_with_thirty_seconds_of_leeway() {
+    let verify = |claims| tokens().verify(&signed(claims));
+    assert_eq!(verify(json!({"exp": now() - 20})), Ok(()));
+    assert_eq!(
+        verify(json!({"exp": now() + 60, "nbf": now() + 20})),
+        Ok(())
+    );
+    assert_eq!(refusal(&signed(json!({"exp": now() - 40}))), "TN012");
+    let early = json!({"exp": now() + 90, "nbf": now() + 60});
+    assert_eq!(refusal(&signed(early)), "TN013");
+}
+
+#[test]
+fn an_expiry_that_is_missing_or_no_date_is_refused() {
+    for claims in [
+        json!({}),
+        json!({"exp": null}),
+        json!({"exp": "tomorrow"}),
+        json!({"exp": -1}),
+        json!({"exp": [now() + 60]}),
+        json!([]),
+    ] {
+        assert_eq!(refusal(&signed(claims.clone())), "TN010", "{claims}");
+    }
+}
+
+#[test]
+fn issuer_and_audience_are_required_where_they_are_set() {
+    let (iss, aud) = ("https://acme.example", "tasks");
+    for claims in [
+        json!({"exp": now() + 60}),
+        json!({"exp": now() + 60, "iss": iss}),
+        json!({"exp": now() + 60, "aud": aud}),
+        json!({"exp": now() + 60, "iss": "https://globex.example", "aud": aud}),
+        json!({"exp": now() + 60, "iss": iss, "aud": "invoices"}),
+    ] {
+        let refusal = tokens_of_acme().verify(&signed(claims.clone()));
+        assert_eq!(refusal.unwrap_err().code, "TN014", "{claims}");
+    }
+}
+
+#[test]
+fn a_token_that_was_tampered_with_is_refused() {
+    let token = signed(json!({"exp": now() + 60, "role": "member"}));
+    let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else {
+        panic!("three parts");
+    };
+    let forged = signed_as(
+        &Header::default(),
+        json!({"exp": now() + 60, "role": "owner"}),
+        "another-secret-that-is-long-enough-too",
+    );
+    let forged_claims = forged.split('.').nth(1).unwrap();
+    assert_eq!(
+        refusal(&format!("{header}.{forged_claims}.{signature}")),
+        "TN011"
+    );
+    for token in [
+        String::new(),
+        "..".to_owned(),
+        header.to_owned(),
+        format!("{header}.{claims}"),
+        format!("{header}.{claims}."),
+        format!("{claims}.{header}.{signature}"),
+        format!("{token}."),
+        format!("{token} "),
+        format!(" {token}"),
+        format!("{header}. {claims}.{signature}"),
+        format!("{}é", token),
+    ] {
+        assert!(tokens().verify(&token).is_err(), "{token}");
+    }
+}
+
+#[test]
+fn an_oversized_token_is_refused_unread() {
+    let token = signed(json!({"exp": now() + 60, "padding": "x".repeat(9000)}));
+    assert_eq!(refusal(&token), "TN010");
+}

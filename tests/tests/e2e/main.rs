@@ -1,0 +1,17 @@
+//! The product from outside: real PostgreSQL, real HTTP, real processes.
+//!
+//! One file per subject. `walk.rs` is the one to read first.
+
+#![forbid(unsafe_code)]
+
+mod bad_input;
+mod dump;
+mod errors;
+mod logs;
+mod outage;
+mod pool;
+mod race;
+mod routes;
+mod stolen_password;
+mod suspension;
+mod walk;
