@@ -16,8 +16,12 @@ mod context;
 mod drop_guard;
 mod entry;
 mod fault;
+mod hooks;
 mod ids;
+mod readers;
+mod residue;
 mod rows;
+mod settings;
 mod token;
 
 #[cfg(any(test, feature = "pg_test"))]
@@ -55,7 +59,8 @@ pgrx::extension_sql_file!(
 #[allow(non_snake_case)]
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    context::define_settings();
+    settings::define();
+    hooks::install();
     rows::watch_catalog();
 }
 

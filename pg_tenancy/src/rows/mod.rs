@@ -18,9 +18,9 @@ mod types;
 
 use pgrx::pg_sys;
 
-use crate::context;
 use crate::fault::Fault;
 use crate::function::{Answer, argument, null, text_argument};
+use crate::readers;
 use bind::{Unread, bind};
 use input::{Deed, Value};
 use json::Json;
@@ -84,7 +84,7 @@ fn by_id(call: pg_sys::FunctionCallInfo, verb: Verb) -> Answer {
 fn relation_argument(call: pg_sys::FunctionCallInfo) -> Result<&'static Relation, Fault> {
     // Here, and not only in the policy, which the planner asks as well: through
     // pgrx, where the error would lose its code.
-    context::required()?;
+    readers::required()?;
     let datum = argument(call, 0).ok_or_else(|| Fault::internal("a NULL argument"))?;
     relation::find(pg_sys::Oid::from(datum.value() as u32))
 }
