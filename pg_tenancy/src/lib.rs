@@ -48,9 +48,10 @@ pgrx::extension_sql_file!("../../sql/15_platform.sql", requires = ["14_reports"]
 pgrx::extension_sql_file!("../../sql/16_rows.sql", requires = ["15_platform"]);
 pgrx::extension_sql_file!("../../sql/17_service.sql", requires = ["16_rows"]);
 pgrx::extension_sql_file!("../../sql/18_drop_guard.sql", requires = ["17_service"]);
+pgrx::extension_sql_file!("../../sql/50_new_tables.sql", requires = ["18_drop_guard"]);
 pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
-    requires = ["18_drop_guard"],
+    requires = ["50_new_tables"],
     finalize
 );
 

@@ -33,8 +33,9 @@ mod tests {
     #[pg_test]
     fn warned_of_it_is_made() {
         watch("warn");
+        // PL/pgSQL, which `outcome` uses, runs no SELECT INTO.
         for way in WAYS {
-            assert_eq!(outcome(way), "00000", "{way}");
+            run(way);
         }
     }
 
@@ -42,7 +43,7 @@ mod tests {
     fn ignored_it_is_made() {
         watch("ignore");
         for way in WAYS {
-            assert_eq!(outcome(way), "00000", "{way}");
+            run(way);
         }
     }
 }
