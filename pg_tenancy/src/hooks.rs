@@ -282,13 +282,19 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argu
     if let Err(fault) = checked {
         fault.raise();
     }
-    if event == pg_sys::XactEvent::XACT_EVENT_ABORT || event == pg_sys::XactEvent::XACT_EVENT_COMMIT
-    {
+    let has_ended = matches!(
+        event,
+        pg_sys::XactEvent::XACT_EVENT_ABORT
+            | pg_sys::XactEvent::XACT_EVENT_COMMIT
+            | pg_sys::XactEvent::XACT_EVENT_PREPARE
+    );
+    if has_ended {
         IS_DROPPED_AT_COMMIT.set(false);
         IS_EXPLAINING.set(false);
         HAS_SEEN_SET_CONFIG.set(false);
         NEW_OBJECTS.set(Vec::new());
         residue::forget_settings();
+        context::forget_first();
     }
 }
 
