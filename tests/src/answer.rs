@@ -80,4 +80,27 @@ impl Answer {
             .map(|row| row["title"].as_str().unwrap_or_default().to_owned())
             .collect()
     }
+
+    /// A problem as RFC 9457 has it, that tells nothing of the inside.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        assert_ne!(self.code(), "");
+        assert_eq!(problem["requestId"], self.header("x-request-id"));
+        let text = self.text().to_lowercase();
+        for inside in [
+            "tenancy.",
+            "select ",
+            "insert ",
+            "constraint",
+            "sqlstate",
+            "panick",
+            ".rs:",
+        ] {
+            assert!(!text.contains(inside), "{inside} in {text}");
+        }
+    }
 }

@@ -6,6 +6,8 @@
 
 mod attacks;
 mod bad_input;
+mod bad_registration;
+mod bad_token;
 mod dump;
 mod errors;
 mod logs;
