@@ -44,9 +44,29 @@ pgrx::extension_sql_file!("../../sql/15_platform.sql", requires = ["14_reports"]
 pgrx::extension_sql_file!("../../sql/16_rows.sql", requires = ["15_platform"]);
 pgrx::extension_sql_file!("../../sql/17_service.sql", requires = ["16_rows"]);
 pgrx::extension_sql_file!("../../sql/18_drop_guard.sql", requires = ["17_service"]);
+pgrx::extension_sql_file!("../../sql/40_assert.sql", requires = ["18_drop_guard"]);
+pgrx::extension_sql_file!("../../sql/41_attempts.sql", requires = ["40_assert"]);
+pgrx::extension_sql_file!("../../sql/42_made_rows.sql", requires = ["41_attempts"]);
+pgrx::extension_sql_file!("../../sql/43_made_values.sql", requires = ["42_made_rows"]);
+pgrx::extension_sql_file!(
+    "../../sql/44_attacks_on_rows.sql",
+    requires = ["43_made_values"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/45_attacks_around.sql",
+    requires = ["44_attacks_on_rows"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/46_attacks_by_constraint.sql",
+    requires = ["45_attacks_around"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/47_attacks_on_context.sql",
+    requires = ["46_attacks_by_constraint"]
+);
 pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
-    requires = ["18_drop_guard"],
+    requires = ["47_attacks_on_context"],
     finalize
 );
 

@@ -5,6 +5,7 @@
 //! rolled back: so each test first makes its tenants, then becomes somebody.
 //! pgrx wants test functions in a schema `tests`, hence the module in each file.
 
+mod assert_isolated;
 mod context;
 mod forgery;
 mod invariants;
