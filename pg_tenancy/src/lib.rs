@@ -16,8 +16,12 @@ mod context;
 mod drop_guard;
 mod entry;
 mod fault;
+mod hooks;
 mod ids;
+mod readers;
+mod residue;
 mod rows;
+mod settings;
 mod token;
 
 #[cfg(any(test, feature = "pg_test"))]
@@ -65,8 +69,12 @@ pgrx::extension_sql_file!(
     requires = ["46_attacks_by_constraint"]
 );
 pgrx::extension_sql_file!(
+    "../../sql/50_new_tables.sql",
+    requires = ["47_attacks_on_context"]
+);
+pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
-    requires = ["47_attacks_on_context"],
+    requires = ["50_new_tables"],
     finalize
 );
 
@@ -75,7 +83,8 @@ pgrx::extension_sql_file!(
 #[allow(non_snake_case)]
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    context::define_settings();
+    settings::define();
+    hooks::install();
     rows::watch_catalog();
 }
 

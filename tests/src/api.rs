@@ -10,13 +10,14 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use crate::watchdog::Watchdog;
-use crate::{Answer, Database, Login, free_port, unique};
+use crate::{Answer, Cluster, Database, Login, free_port, unique};
 
 pub struct Api {
     pub url: String,
     http: reqwest::Client,
     child: Child,
     log: PathBuf,
+    cluster: &'static Cluster,
     _watchdog: Watchdog,
 }
 
@@ -24,6 +25,7 @@ pub struct Api {
 pub struct ApiSettings {
     environment: BTreeMap<String, String>,
     log: PathBuf,
+    cluster: &'static Cluster,
 }
 
 impl Api {
@@ -42,6 +44,7 @@ impl Api {
         ApiSettings {
             environment: environment.into(),
             log: database.file(&format!("{}.log", unique())),
+            cluster: database.cluster,
         }
     }
 
@@ -139,6 +142,7 @@ impl ApiSettings {
             http: reqwest::Client::new(),
             child,
             log: self.log,
+            cluster: self.cluster,
             _watchdog: watchdog,
         }
     }
@@ -171,10 +175,8 @@ impl Drop for Api {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!(
-                "--- log of the API ---\n{}--- end of the log ---",
-                self.log()
-            );
+            eprintln!("--- log of the API ---\n{}", self.log());
+            eprintln!("--- trouble of PostgreSQL ---\n{}", self.cluster.trouble());
         }
     }
 }

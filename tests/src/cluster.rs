@@ -167,6 +167,16 @@ impl Cluster {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
+    /// What it has logged of crashes and of ends that nobody ordered.
+    pub fn trouble(&self) -> String {
+        let log = self.log();
+        let signs = ["terminated by signal", "PANIC", "FATAL", "crash", "WARNING"];
+        let lines = log
+            .lines()
+            .filter(|line| signs.iter().any(|sign| line.contains(sign)));
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
     /// Stops the server as `systemctl stop` would.
     pub fn stop(&self) {
         output_of(

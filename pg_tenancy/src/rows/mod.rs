@@ -6,6 +6,7 @@
 //! `explain` beside it for errors.
 
 mod bind;
+mod cache;
 mod explain;
 mod input;
 mod json;
@@ -15,12 +16,13 @@ mod relation;
 mod statement;
 mod times;
 mod types;
+mod values;
 
 use pgrx::pg_sys;
 
-use crate::context;
 use crate::fault::Fault;
 use crate::function::{Answer, argument, null, text_argument};
+use crate::readers;
 use bind::{Unread, bind};
 use input::{Deed, Value};
 use json::Json;
@@ -28,7 +30,7 @@ use query::Query;
 use relation::Relation;
 use statement::Verb;
 
-pub use relation::watch_catalog;
+pub use cache::watch_catalog;
 
 sql_function!(tenancy_list_rows, pg_finfo_tenancy_list_rows, list_rows);
 sql_function!(tenancy_get_row, pg_finfo_tenancy_get_row, get_row);
@@ -84,9 +86,9 @@ fn by_id(call: pg_sys::FunctionCallInfo, verb: Verb) -> Answer {
 fn relation_argument(call: pg_sys::FunctionCallInfo) -> Result<&'static Relation, Fault> {
     // Here, and not only in the policy, which the planner asks as well: through
     // pgrx, where the error would lose its code.
-    context::required()?;
+    readers::required()?;
     let datum = argument(call, 0).ok_or_else(|| Fault::internal("a NULL argument"))?;
-    relation::find(pg_sys::Oid::from(datum.value() as u32))
+    cache::find(pg_sys::Oid::from(datum.value() as u32))
 }
 
 /// A page that is asked for, in PostgreSQL's memory.

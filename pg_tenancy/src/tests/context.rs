@@ -173,6 +173,7 @@ mod tests {
             tenant.task("one");
         }
         run("set local force_parallel_mode = on");
+        run("set local pg_tenancy.explain = 'allow'");
         become_app_of(&acme);
         // The worker refuses to write, so it is one that reads.
         let plan = text(

@@ -16,6 +16,7 @@ mod tests {
 
     #[pg_test]
     fn a_registration_makes_tenant_owner_and_project() {
+        take_turn();
         become_role("tenancy_authenticator");
         assert_eq!(
             text(&format!(
@@ -39,6 +40,7 @@ mod tests {
 
     #[pg_test]
     fn what_is_taken_is_refused_and_leaves_nothing() {
+        take_turn();
         assert_eq!(register("'Company A'", "null", "'a@example.com'"), "00000");
         assert_eq!(register("'company a'", "null", "'b@example.com'"), "TN101");
         assert_eq!(
@@ -62,6 +64,7 @@ mod tests {
 
     #[pg_test]
     fn bad_names_and_emails_are_refused_with_the_field() {
+        take_turn();
         for (name, slug, email, expected) in [
             ("null", "null", "'a@b.c'", "TN104 tenantName"),
             ("'  '", "null", "'a@b.c'", "TN104 tenantName"),
@@ -89,6 +92,7 @@ mod tests {
 
     #[pg_test]
     fn only_argon2id_is_kept_as_a_password() {
+        take_turn();
         for hash in [
             "password123",
             "",
@@ -107,6 +111,7 @@ mod tests {
 
     #[pg_test]
     fn names_that_look_like_sql_are_names() {
+        take_turn();
         let name = "\"; drop table tenancy.tenants; --";
         assert_eq!(
             text(&format!(

@@ -23,6 +23,7 @@ mod tests {
              analyze tenancy.tasks",
             big.id
         ));
+        run("set local pg_tenancy.explain = 'allow'");
         big
     }
 

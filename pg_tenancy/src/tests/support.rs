@@ -30,6 +30,8 @@ extension_sql!(
         return sqlstate || ' ' || field || ': ' || sqlerrm;
     end $$;
 
+    create table tests.turn ();
+
     -- The lines of a plan.
     create function tests.plan(query text) returns setof text language plpgsql as $$
     begin
@@ -55,8 +57,15 @@ pub struct Tenant {
     pub project: Uuid,
 }
 
+/// Waits until no other test is under way: they use the same names, and would
+/// wait for each other in circles.
+pub fn take_turn() {
+    run("lock table tests.turn in share row exclusive mode");
+}
+
 /// Registers a tenant of that name, whose owner is `owner@NAME.example`.
 pub fn tenant(name: &str) -> Tenant {
+    take_turn();
     let row = text(&format!(
         "select concat(tenant_id, ' ', user_id)
          from tenancy.register_tenant('{name}', null, 'owner@{name}.example')"
@@ -99,6 +108,7 @@ impl Tenant {
 
 /// The key that the tokens of these tests are signed with.
 pub fn add_key() {
+    take_turn();
     run(&format!(
         "select tenancy.add_signing_key('{SECRET}', 'test')"
     ));

@@ -222,6 +222,7 @@ mod tests {
 
     #[pg_test]
     fn issuer_and_audience_are_required_where_the_key_names_them() {
+        take_turn();
         run(&format!(
             "select tenancy.add_signing_key('{SECRET}', 'test', 'us', 'tasks')"
         ));

@@ -1,0 +1,98 @@
+//! Descriptions of relations, kept per backend and role.
+//!
+//! One holds until the relation changes: PostgreSQL tells so (see
+//! `watch_catalog`). One that is in use when that happens is kept to the end of
+//! the transaction, so that a `&'static Relation` never dangles within one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use pgrx::{pg_guard, pg_sys};
+
+use crate::fault::Fault;
+use crate::rows::relation::{self, Relation};
+
+type Known = HashMap<(pg_sys::Oid, pg_sys::Oid), *const Relation>;
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+    /// Out of KNOWN, and freed when the transaction ends.
+    static RETIRED: RefCell<Vec<*const Relation>> = const { RefCell::new(Vec::new()) };
+    static HAS_CHANGED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The relation with that oid. TN401 where the row functions can't serve it.
+pub fn find(oid: pg_sys::Oid) -> Result<&'static Relation, Fault> {
+    forget_what_changed();
+    // SAFETY: reads a global of this backend.
+    let role = unsafe { pg_sys::GetUserId() };
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(&(oid, role)).copied()) {
+        // SAFETY: freed only at the end of a transaction, after it left KNOWN.
+        return Ok(unsafe { &*known });
+    }
+    let relation: *const Relation = Box::into_raw(Box::new(relation::describe(oid)?));
+    KNOWN.with_borrow_mut(|known| known.insert((oid, role), relation));
+    // SAFETY: as above.
+    Ok(unsafe { &*relation })
+}
+
+/// Asks PostgreSQL to tell of changes, once per backend.
+pub fn watch_catalog() {
+    // SAFETY: the callbacks have the types asked for and live as long as the backend.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(on_relation_change), pg_sys::Datum::null());
+        // Privileges also come by way of memberships.
+        pg_sys::CacheRegisterSyscacheCallback(
+            pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE as i32,
+            Some(on_membership_change),
+            pg_sys::Datum::null(),
+        );
+        pg_sys::RegisterXactCallback(Some(on_transaction_end), std::ptr::null_mut());
+    }
+}
+
+// PostgreSQL calls these at any moment, so they take no lock and free nothing.
+#[pg_guard]
+unsafe extern "C-unwind" fn on_relation_change(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
+    let is_known = KNOWN.try_with(|known| {
+        known.try_borrow().is_ok_and(|known| {
+            relation == pg_sys::InvalidOid || known.keys().any(|(oid, _)| *oid == relation)
+        })
+    });
+    // Borrowed just now: somebody is adding one, and it may be this one.
+    if is_known.unwrap_or(true) {
+        HAS_CHANGED.set(true);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_membership_change(
+    _argument: pg_sys::Datum,
+    _cache: i32,
+    _hash: u32,
+) {
+    HAS_CHANGED.set(true);
+}
+
+fn forget_what_changed() {
+    if HAS_CHANGED.replace(false) {
+        let known = KNOWN.take();
+        RETIRED.with_borrow_mut(|retired| retired.extend(known.into_values()));
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_transaction_end(
+    event: pg_sys::XactEvent::Type,
+    _argument: *mut std::ffi::c_void,
+) {
+    let has_ended = event == pg_sys::XactEvent::XACT_EVENT_COMMIT
+        || event == pg_sys::XactEvent::XACT_EVENT_ABORT;
+    if has_ended {
+        for relation in RETIRED.take() {
+            // SAFETY: it came from Box::into_raw, left KNOWN, and the
+            // transaction that could hold a reference is over.
+            drop(unsafe { Box::from_raw(relation.cast_mut()) });
+        }
+    }
+}

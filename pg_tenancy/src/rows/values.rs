@@ -1,0 +1,235 @@
+//! Rows as JSON, written from PostgreSQL's tuples.
+//!
+//! PostgreSQL's json_agg took longer for a page of twenty rows than the query
+//! itself. The common types are written here; every other one by its own output
+//! function, as a string.
+//!
+//! PostgreSQL is called without pgrx's guard (see `plan`): nothing here has a
+//! destructor.
+
+use pgrx::pg_sys;
+
+use crate::rows::json::Json;
+use crate::rows::relation::{Field, Relation};
+use crate::rows::times;
+use crate::rows::types::Kind;
+
+unsafe extern "C-unwind" {
+    fn palloc(size: usize) -> *mut u8;
+    fn heap_deform_tuple(
+        tuple: pg_sys::HeapTuple,
+        descriptor: pg_sys::TupleDesc,
+        values: *mut pg_sys::Datum,
+        nulls: *mut bool,
+    );
+    fn pg_detoast_datum_packed(datum: *mut pg_sys::varlena) -> *mut pg_sys::varlena;
+    fn pg_detoast_datum(datum: *mut pg_sys::varlena) -> *mut pg_sys::varlena;
+    fn OidOutputFunctionCall(function: pg_sys::Oid, value: pg_sys::Datum) -> *mut std::ffi::c_char;
+    fn getTypeOutputInfo(oid: pg_sys::Oid, function: *mut pg_sys::Oid, is_varlena: *mut bool);
+    fn get_typlenbyvalalign(
+        oid: pg_sys::Oid,
+        length: *mut i16,
+        is_by_value: *mut bool,
+        alignment: *mut std::ffi::c_char,
+    );
+    fn deconstruct_array(
+        array: *mut pg_sys::ArrayType,
+        element: pg_sys::Oid,
+        length: std::ffi::c_int,
+        is_by_value: bool,
+        alignment: std::ffi::c_char,
+        values: *mut *mut pg_sys::Datum,
+        nulls: *mut *mut bool,
+        number: *mut std::ffi::c_int,
+    );
+}
+
+impl Json {
+    /// The rows of a result of the relation's readable columns, with commas.
+    ///
+    /// # Safety
+    /// As for `plan::run`; `table` holds `number` such rows.
+    pub unsafe fn rows(
+        &mut self,
+        relation: &'static Relation,
+        table: *mut pg_sys::SPITupleTable,
+        number: u64,
+    ) {
+        // SAFETY: the arrays have a place for each column; the tuples are the
+        // table's own.
+        unsafe {
+            if table.is_null() {
+                return;
+            }
+            let columns = (*(*table).tupdesc).natts as usize;
+            let values: *mut pg_sys::Datum = palloc(columns * size_of::<pg_sys::Datum>()).cast();
+            let nulls: *mut bool = palloc(columns).cast();
+            for row in 0..number as usize {
+                if row > 0 {
+                    self.push(b",");
+                }
+                let tuple = *(*table).vals.add(row);
+                heap_deform_tuple(tuple, (*table).tupdesc, values, nulls);
+                for (column, field) in relation.readable().enumerate() {
+                    self.push(field.label.as_bytes());
+                    if *nulls.add(column) {
+                        self.push(b"null");
+                    } else {
+                        self.field(field, *values.add(column));
+                    }
+                }
+                self.push(b"}");
+            }
+        }
+    }
+
+    unsafe fn field(&mut self, field: &Field, value: pg_sys::Datum) {
+        // SAFETY: the value is of that column's type.
+        unsafe { self.value(field.kind, field.type_oid, value) }
+    }
+
+    /// # Safety
+    /// `value` is of type `oid`, of that kind, and not NULL.
+    unsafe fn value(&mut self, kind: Kind, oid: pg_sys::Oid, value: pg_sys::Datum) {
+        // SAFETY: the caller's promise; by-value types are in the datum itself.
+        unsafe {
+            match kind {
+                Kind::Text => {
+                    let bytes = content(value);
+                    self.string(bytes);
+                }
+                Kind::Uuid => {
+                    let id = uuid::Uuid::from_bytes(*value.cast_mut_ptr::<[u8; 16]>());
+                    let mut text = [0; 36];
+                    self.push(b"\"");
+                    self.push(id.hyphenated().encode_lower(&mut text).as_bytes());
+                    self.push(b"\"");
+                }
+                Kind::Bool => self.push(if value.value() & 1 == 1 {
+                    b"true"
+                } else {
+                    b"false"
+                }),
+                Kind::Int16 => self.display(value.value() as i16),
+                Kind::Int32 => self.display(value.value() as i32),
+                Kind::Int64 => self.display(value.value() as i64),
+                Kind::TimestampTz => match times::instant(value.value() as i64) {
+                    Some(time) => self.quoted(time, "Z"),
+                    None => self.by_output(oid, value),
+                },
+                Kind::Timestamp => match times::instant(value.value() as i64) {
+                    Some(time) => self.quoted(time, ""),
+                    None => self.by_output(oid, value),
+                },
+                Kind::Date => match times::day(value.value() as i32) {
+                    Some(day) => self.quoted(day, ""),
+                    None => self.by_output(oid, value),
+                },
+                Kind::Float | Kind::Numeric => {
+                    let text = output(oid, value);
+                    // NaN and the infinities are no numbers in JSON.
+                    if text.last().is_some_and(u8::is_ascii_digit) {
+                        self.push(text);
+                    } else {
+                        self.string(text);
+                    }
+                }
+                Kind::Json if oid == pg_sys::JSONOID => {
+                    let bytes = content(value);
+                    self.push(bytes);
+                }
+                Kind::Json => self.push(output(oid, value)),
+                Kind::Array(element) => self.array(element, value),
+                Kind::Other => self.by_output(oid, value),
+            }
+        }
+    }
+
+    unsafe fn by_output(&mut self, oid: pg_sys::Oid, value: pg_sys::Datum) {
+        // SAFETY: as `value`.
+        let text = unsafe { output(oid, value) };
+        self.string(text);
+    }
+
+    unsafe fn array(&mut self, element: pg_sys::Oid, value: pg_sys::Datum) {
+        // SAFETY: the value is an array of that element type.
+        unsafe {
+            let array: *mut pg_sys::ArrayType = pg_detoast_datum(value.cast_mut_ptr()).cast();
+            let (mut length, mut is_by_value, mut alignment) = (0, false, 0);
+            get_typlenbyvalalign(
+                element,
+                &raw mut length,
+                &raw mut is_by_value,
+                &raw mut alignment,
+            );
+            let mut values = std::ptr::null_mut();
+            let mut nulls = std::ptr::null_mut();
+            let mut number = 0;
+            deconstruct_array(
+                array,
+                element,
+                length.into(),
+                is_by_value,
+                alignment,
+                &raw mut values,
+                &raw mut nulls,
+                &raw mut number,
+            );
+            let dimensions = (*array).ndim as usize;
+            if dimensions == 0 {
+                self.push(b"[]");
+                return;
+            }
+            // The lengths of the dimensions follow the header.
+            let lengths: *const i32 = array.add(1).cast();
+            let kind = Kind::of(element, pg_sys::InvalidOid);
+            for i in 0..number as usize {
+                // Where an element begins or ends an inner array, its brackets stand.
+                let mut size = 1;
+                let mut depth = 0;
+                for dimension in (0..dimensions).rev() {
+                    size *= *lengths.add(dimension) as usize;
+                    depth += usize::from(i % size == 0);
+                }
+                if i > 0 {
+                    self.push(b",");
+                }
+                (0..depth).for_each(|_| self.push(b"["));
+                if *nulls.add(i) {
+                    self.push(b"null");
+                } else {
+                    self.value(kind, element, *values.add(i));
+                }
+                let mut size = 1;
+                for dimension in (0..dimensions).rev() {
+                    size *= *lengths.add(dimension) as usize;
+                    if (i + 1) % size == 0 {
+                        self.push(b"]");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a text or json holds.
+unsafe fn content<'row>(value: pg_sys::Datum) -> &'row [u8] {
+    // SAFETY: the caller has a varlena; the bytes live as long as the result.
+    unsafe {
+        let varlena = pg_detoast_datum_packed(value.cast_mut_ptr());
+        std::slice::from_raw_parts(
+            pgrx::vardata_any(varlena).cast::<u8>(),
+            pgrx::varsize_any_exhdr(varlena),
+        )
+    }
+}
+
+/// What the type's own output function writes.
+unsafe fn output<'row>(oid: pg_sys::Oid, value: pg_sys::Datum) -> &'row [u8] {
+    // SAFETY: the caller has a value of that type; the answer ends in NUL.
+    unsafe {
+        let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);
+        getTypeOutputInfo(oid, &raw mut function, &raw mut is_varlena);
+        std::ffi::CStr::from_ptr(OidOutputFunctionCall(function, value)).to_bytes()
+    }
+}
