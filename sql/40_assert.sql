@@ -64,9 +64,9 @@ begin
             union all select a from tenancy_private.attack_context(stage) as a
             union all select a from tenancy_private.attack_privileges(stage) as a
         );
-        raise exception 'everything is taken back' using errcode = 'TN829';
+        raise exception 'everything is taken back' using errcode = 'UNDO0';
     exception
-        when sqlstate 'TN829' then null;
+        when sqlstate 'UNDO0' then null;
     end;
 
     return query select f.attack, f.outcome, f.detail from unnest(found) as f;

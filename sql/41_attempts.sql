@@ -67,9 +67,9 @@ begin
         if inspection is not null then
             execute inspection into made.after;
         end if;
-        raise exception 'everything is taken back' using errcode = 'TN829';
+        raise exception 'everything is taken back' using errcode = 'UNDO0';
     exception
-        when sqlstate 'TN829' then null;
+        when sqlstate 'UNDO0' then null;
         when others then
             get stacked diagnostics
                 made.code = returned_sqlstate,
