@@ -195,11 +195,27 @@ begin
     stage.counter := format('tenancy.%I', name_of_both);
     execute format('create sequence %s', stage.counter);
     execute format('grant usage on sequence %s to tenancy_app', stage.counter);
+    perform tenancy_private.require_entrance(stage.ours);
     return stage;
 end
 $$;
 comment on function tenancy_private.set_stage(regclass, json) is
     'Makes two tenants with a row each.';
+
+-- Something on the connection may be in the way of every context, a temporary table for one.
+create function tenancy_private.require_entrance(tenant uuid)
+    returns void
+    language plpgsql
+as $$
+declare
+    made tenancy_private.attempt := tenancy_private.attempt(tenant, 'tenancy_app', '{}', '{}');
+begin
+    if not made.is_prepared then
+        raise exception '%', made.message
+            using errcode = made.code, hint = 'No tenant can be entered here. Call it on a new connection.';
+    end if;
+end
+$$;
 
 create function tenancy_private.key_condition(relation regclass, stored jsonb)
     returns text

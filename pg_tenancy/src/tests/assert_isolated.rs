@@ -408,6 +408,10 @@ mod tests {
             outcome(&format!("set transaction_read_only = on; {attack}")),
             "TN822"
         );
+        assert_eq!(
+            outcome(&format!("create temp table residue (id int); {attack}")),
+            "TN843"
+        );
         become_app_of(&acme);
         assert_eq!(outcome(attack), "42501");
         run("reset role");
