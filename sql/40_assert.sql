@@ -217,6 +217,15 @@ begin
 end
 $$;
 
+-- Without the columns that it merely INCLUDEs.
+create function tenancy_private.key_of_index(index_id oid)
+    returns int2[]
+    language sql stable
+return (
+    select (i.indkey::int2[])[0:i.indnkeyatts - 1] from pg_catalog.pg_index as i
+    where i.indexrelid = key_of_index.index_id
+);
+
 create function tenancy_private.key_condition(relation regclass, stored jsonb)
     returns text
     language sql stable
@@ -225,9 +234,13 @@ return (
     from pg_catalog.pg_attribute as a
     where a.attrelid = key_condition.relation
       and a.attnum = any ((
-          select i.indkey::int2[] from pg_catalog.pg_index as i
+          select tenancy_private.key_of_index(i.indexrelid) from pg_catalog.pg_index as i
           where i.indrelid = key_condition.relation and i.indisunique
             and i.indpred is null and i.indexprs is null
+            and not exists (
+                select from pg_catalog.pg_attribute as n
+                where n.attrelid = i.indrelid and n.attnum = any (tenancy_private.key_of_index(i.indexrelid))
+                  and stored ->> n.attname is null)
           order by i.indisprimary desc, i.indexrelid
           limit 1)::int2[])
 );
@@ -248,7 +261,7 @@ return (
         not pg_catalog.has_column_privilege('tenancy_app', writable_column.relation, a.attnum, 'update'),
         exists (
             select from pg_catalog.pg_index as i
-            where i.indrelid = a.attrelid and i.indisunique and a.attnum = any (i.indkey::int2[])),
+            where i.indrelid = a.attrelid and i.indisunique and a.attnum = any (tenancy_private.key_of_index(i.indexrelid))),
         exists (
             select from pg_catalog.pg_constraint as k
             where k.conrelid = a.attrelid and k.contype = 'f' and a.attnum = any (k.conkey)),

@@ -33,6 +33,8 @@ declare
     made tenancy_private.attempt;
     deed text;
     own_role text := current_setting('role');
+    -- In person, for policies and defaults that ask who it is.
+    owner uuid := (select m.user_id from tenancy.memberships as m where m.tenant_id = attempt.tenant and m.role = 'owner');
     -- That of a new session: triggers and defaults may count on it.
     session_path text := (select s.reset_val from pg_settings as s where s.name = 'search_path');
 begin
@@ -48,7 +50,7 @@ begin
 
         if tenant is not null then
             set local role tenancy_gateway;
-            perform tenancy.set_tenant_context(tenant);
+            perform tenancy.set_tenant_context(tenant, owner);
         end if;
         perform set_config('role', who, true);
         perform set_config('search_path', session_path, true);

@@ -30,8 +30,8 @@ begin
     foreach mode in array array['origin', 'replica'] loop
         for attempt in 1 .. 60 loop
             select fixed || coalesce(jsonb_object_agg(c.key, c.value -> 'values' -> (case
-                    -- The first two times what is likeliest, then at random.
-                    when attempt <= 2 then 0
+                    -- The first two times what is likeliest, then at random, first where a CHECK is the reason.
+                    when attempt <= 2 or attempt <= 40 and not (c.value ->> 'is_checked')::boolean then 0
                     else floor(random() * jsonb_array_length(c.value -> 'values'))::int
                 end)) filter (where (c.value ->> 'is_needed')::boolean or attempt % 2 = 0), '{}')
             into draft
@@ -120,11 +120,14 @@ begin
                 select from pg_attribute as a
                 where a.attrelid = k.conrelid and a.attnum = any (k.conkey)
                   and a.attname is distinct from tenant_column
-                  and (a.attnotnull or fixed ->> a.attname is not null)) as is_needed,
+                  and (a.attnotnull or fixed ->> a.attname is not null or exists (
+                      select from pg_index as i
+                      where i.indrelid = a.attrelid and i.indisunique
+                        and a.attnum = any (tenancy_private.key_of_index(i.indexrelid))))) as is_needed,
             exists (
                 select from pg_index as i
                 where i.indrelid = k.conrelid and i.indisunique and i.indexprs is null
-                  and i.indkey::int2[] <@ (k.conkey || (
+                  and tenancy_private.key_of_index(i.indexrelid) <@ (k.conkey || (
                       select a.attnum from pg_attribute as a
                       where a.attrelid = k.conrelid and a.attname = tenant_column))) as is_one_to_one
         from pg_constraint as k

@@ -46,7 +46,7 @@ begin
         fitting := to_jsonb(tenancy_private.fitting_values(relation, wanted.attnum));
         if jsonb_array_length(fitting) > 0 then
             choices := choices || jsonb_build_object(wanted.attname,
-                jsonb_build_object('values', fitting, 'is_needed', wanted.is_required));
+                jsonb_build_object('values', fitting, 'is_needed', wanted.is_required, 'is_checked', wanted.is_checked));
         elsif wanted.is_required then
             raise exception 'no value can be made up for column "%" of %, of type %', wanted.attname, relation, wanted.kind
                 using errcode = 'TN823', column = wanted.attname,
@@ -63,14 +63,16 @@ create function tenancy_private.columns_of_index(index_id oid)
     returns int2[]
     language sql stable
 return array(
-    select u.attnum from pg_catalog.pg_index as i, pg_catalog.unnest(i.indkey::int2[]) as u (attnum)
-    where i.indexrelid = columns_of_index.index_id and u.attnum > 0
+    select u.attnum from pg_catalog.unnest(tenancy_private.key_of_index(columns_of_index.index_id)) as u (attnum)
+    where u.attnum > 0
     union
     select d.refobjsubid::int2 from pg_catalog.pg_depend as d, pg_catalog.pg_index as i
     where i.indexrelid = columns_of_index.index_id
       and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = i.indexrelid
       and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = i.indrelid
       and d.refobjsubid > 0
+      and (i.indexprs is not null or i.indpred is not null)
+      and d.refobjsubid <> all (coalesce((i.indkey::int2[])[i.indnkeyatts:], '{}'))
 );
 comment on function tenancy_private.columns_of_index(oid) is
     'The columns that an index is about, those in expressions and conditions included.';
@@ -147,11 +149,14 @@ begin
             || '{}'::text || literals;
     end if;
     if t.typtype in ('r', 'm') then
-        return array[case t.oid
-            when 'daterange'::regtype then format('[%s,%s)', current_date, current_date + 1)
-            when 'tsrange'::regtype then format('[%s,%s)', current_date, current_date + 1)
-            when 'tstzrange'::regtype then format('[%s,%s)', current_date, current_date + 1)
-            else '[1,2)' end, 'empty', '{}'];
+        -- Short and somewhere, so that no two overlap.
+        return array(
+            select format(pattern, format('[%s,%s)', bound.low, bound.high))
+            from (values ('%s'), ('{%s}')) as p (pattern), (
+                values (digits, (digits::int + 1)::text),
+                    ((current_date + digits::int % 30000)::text, (current_date + digits::int % 30000 + 1)::text)
+            ) as bound (low, high)
+        ) || array['empty', '{}'];
     end if;
     return case
         when t.oid = 'uuid'::regtype then array[gen_random_uuid()::text]

@@ -155,7 +155,7 @@ begin
             string_agg(quote_ident(a.attname), ', ' order by a.attnum) as columns,
             jsonb_object_agg(a.attname, stage.their_row -> a.attname::text) as values
         from pg_index as i
-        join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::int2[])
+        join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (tenancy_private.key_of_index(i.indexrelid))
         where i.indrelid = stage.relation and i.indisunique and i.indpred is null and i.indexprs is null
         group by i.indexrelid
         order by i.indexrelid

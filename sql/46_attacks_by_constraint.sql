@@ -11,6 +11,7 @@ as $$
 declare
     reference record;
     theirs jsonb;
+    crossing text;
     made tenancy_private.attempt;
     attack text;
 begin
@@ -19,20 +20,22 @@ begin
     loop
         attack := format('reference the other''s row through %I', reference.name);
         theirs := tenancy_private.parent_values(reference.id, stage.theirs, false, 0) - stage.tenant_column::text;
+        crossing := format('select count(*) from %s where %I = %L and %s', stage.relation, stage.tenant_column, stage.ours,
+            (select string_agg(format('%I = %L', t.key, t.value), ' and ') from jsonb_each_text(theirs) as t));
         made := tenancy_private.attempt(stage.ours, 'tenancy_app',
             tenancy_private.removal(stage.relation, stage.our_place),
-            array[tenancy_private.insertion_by_app(stage.relation, stage.our_row || theirs)]);
-        if made.is_prepared and made.code is null and not tenancy_private.app_may_write(stage.relation, theirs, 'insert') then
-            made.code := '42501';
-            made.message := 'tenancy_app may not write these columns';
-        end if;
-        if made.code = '42501' and stage.our_key is not null then
+            array[tenancy_private.insertion_by_app(stage.relation, stage.our_row || theirs)],
+            null, crossing);
+        -- Where grants or a trigger keep the reference out of a new row, an old one is changed.
+        if made.is_prepared and (made.code = '42501' or made.code is null and made.after = made.before) then
             made := tenancy_private.attempt(stage.ours, 'tenancy_app', '{}',
-                array[tenancy_private.change(stage.relation, theirs, stage.our_key)]);
+                array[tenancy_private.change(stage.relation, theirs, coalesce(stage.our_key,
+                    format('%I = %L', stage.tenant_column, stage.ours)))],
+                null, crossing);
         end if;
         return next case
             when made.code = '23503' then tenancy_private.finding(attack, 'held', 'the constraint refuses it')
-            else tenancy_private.judgement(attack, made, made.code is null,
+            else tenancy_private.judgement(attack, made, made.after <> made.before,
                 format('a row of our own now refers to the other tenant''s row in %s', reference.parent), 'skipped')
         end;
     end loop;

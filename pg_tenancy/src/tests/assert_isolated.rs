@@ -229,6 +229,43 @@ mod tests {
     }
 
     #[pg_test]
+    fn what_is_checked_at_the_end_of_a_transaction_is_found() {
+        notes();
+        run("alter table library.books add unique (id);
+             alter table library.notes alter constraint notes_book deferrable initially deferred;
+             alter table library.notes add column nights int4range not null,
+                 add constraint one_at_a_time exclude using gist (nights with &&) deferrable initially deferred,
+                 add constraint notes_stars unique (tenant_id, stars) include (email) deferrable initially deferred");
+        let broken = attacks("library.notes", "broken");
+        assert_eq!(broken, "probe for a value by one_at_a_time");
+        run("alter table library.notes drop constraint notes_book;
+             alter table library.notes add constraint notes_book foreign key (book_id)
+                 references library.books (id) deferrable initially deferred");
+        assert_finds(
+            "library.notes",
+            &[
+                "reference the other's row through notes_book",
+                "cascade over notes_book to library.notes",
+            ],
+        );
+    }
+
+    #[pg_test]
+    fn who_has_entered_is_a_person() {
+        notes();
+        run("alter table library.notes
+                 add column author_id uuid not null,
+                 alter column author_id set default tenancy.current_user_id(),
+                 add foreign key (tenant_id, author_id) references tenancy.memberships (tenant_id, user_id);
+             create function library.sign() returns trigger language plpgsql as $$
+                 begin new.author_id := tenancy.current_user_id(); return new; end $$;
+             create trigger sign before insert on library.notes
+                 for each row execute function library.sign()");
+        assert_eq!(attacks("library.notes", "broken"), "");
+        assert_eq!(attacks("library.notes", "skipped"), "copy");
+    }
+
+    #[pg_test]
     fn privileges_past_the_policies_are_found() {
         notes();
         run("grant truncate, references, trigger on library.notes to public");
