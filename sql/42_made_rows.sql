@@ -2,8 +2,8 @@
  * Rows that are made up: from types, NOT NULL, defaults, CHECKs, unique
  * constraints and foreign keys, or from a sample.
  *
- * What a CHECK over several columns asks for is found by trying, some dozens
- * of times. What can't be found is asked for, by the column's name.
+ * What a CHECK over several columns asks for is found by trying, up to two
+ * hundred times. What can't be found is asked for, by the column's name.
  */
 
 create function tenancy_private.make_row(relation regclass, tenant uuid, sample json default null, depth int default 0)
@@ -28,12 +28,12 @@ begin
 
     -- Once more without triggers: where one refuses every row, the attacks are still worth trying.
     foreach mode in array array['origin', 'replica'] loop
-        for attempt in 1 .. 60 loop
+        for attempt in 1 .. 200 loop
             select fixed || coalesce(jsonb_object_agg(c.key, c.value -> 'values' -> (case
                     -- The first two times what is likeliest, then at random, first where a CHECK is the reason.
-                    when attempt <= 2 or attempt <= 40 and not (c.value ->> 'is_checked')::boolean then 0
+                    when attempt <= 2 or attempt <= 150 and not (c.value ->> 'is_checked')::boolean then 0
                     else floor(random() * jsonb_array_length(c.value -> 'values'))::int
-                end)) filter (where (c.value ->> 'is_needed')::boolean or attempt % 2 = 0), '{}')
+                end)) filter (where (c.value ->> 'is_needed')::boolean or attempt > 1 and random() < 0.5), '{}')
             into draft
             from jsonb_each(choices) as c;
 

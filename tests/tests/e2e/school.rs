@@ -128,11 +128,13 @@ async fn a_fault_that_somebody_makes_later_is_found() {
             "read as the owner",
         ),
         (
-            "alter table school.classes add unique (id);
-             alter table school.grades add constraint of_class foreign key (class_id)
-                 references school.classes (id) on delete cascade",
-            "school.grades",
-            "cascade over of_class to school.grades",
+            "alter table school.teachers add unique (id);
+             alter table school.classes
+                 drop constraint classes_teacher_id_fkey,
+                 add constraint of_teacher foreign key (teacher_id)
+                     references school.teachers (id) on delete cascade",
+            "school.classes",
+            "cascade over of_teacher to school.classes",
         ),
     ] {
         assert!(!broken(&school, table).await.contains(attack), "{attack}");
