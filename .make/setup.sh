@@ -11,7 +11,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/postgres.sh"
 # The same version as pgrx in pg_tenancy/Cargo.toml, or the build refuses.
 pgrx_version=$(sed -n 's/^pgrx = "=\(.*\)"/\1/p' "$root/pg_tenancy/Cargo.toml")
 
-# set_up run|test: "test" adds what only the tests need.
+# set_up run|test: "test" asks for what only the tests need, too.
 set_up() {
     check_rust "$@"
     find_postgres
@@ -20,7 +20,7 @@ set_up() {
         # Which PostgreSQL there is may depend on a list that only now is there.
         find_postgres
     fi
-    install_packages "$@"
+    install_packages
     [[ -x $pg_config ]] || fail "PostgreSQL $pg_major is installed, but $pg_config is missing." "Set PG_CONFIG to its pg_config."
     pg_bin=$("$pg_config" --bindir)
     install_cargo_pgrx
@@ -48,25 +48,23 @@ missing_packages() {
     has pkg-config || echo pkg-config
     has curl || echo curl
     has flock || echo util-linux
-    ldconfig -p 2>/dev/null | grep -q 'libclang' || compgen -G '/usr/lib/llvm*/lib/libclang*.so*' >/dev/null || echo libclang-dev
+    [[ $(ldconfig -p 2>/dev/null) == *libclang* ]] || compgen -G '/usr/lib/llvm*/lib/libclang*.so*' >/dev/null || echo libclang-dev
     [[ -x $pg_bin/postgres ]] || echo "postgresql-$pg_major"
     [[ -x $pg_config && -e $("$pg_config" --includedir-server)/postgres.h ]] || echo "postgresql-server-dev-$pg_major"
     # cargo-pgrx links against OpenSSL when it is built.
     has_cargo_pgrx || pkg-config --exists openssl 2>/dev/null || echo libssl-dev
-    # cargo pgrx test starts its server with sudo, also when root runs it.
-    if [[ ${1:-} == test ]] && is_root && ! has sudo; then echo sudo; fi
 }
 
 install_packages() {
     local missing
-    read -ra missing <<<"$(missing_packages "$@" | tr '\n' ' ')"
+    read -ra missing <<<"$(missing_packages | tr '\n' ' ')"
     [[ ${#missing[@]} -gt 0 ]] || return 0
     is_debian || fail "some things are missing. Their names on Debian: ${missing[*]}" \
         "Install them with your system's package manager, and try again." \
         "If PostgreSQL is somewhere unusual, set PG_CONFIG to its pg_config."
     say "Installing ${missing[*]}"
     apt_install "${missing[@]}"
-    read -ra missing <<<"$(missing_packages "$@" | tr '\n' ' ')"
+    read -ra missing <<<"$(missing_packages | tr '\n' ' ')"
     [[ ${#missing[@]} -eq 0 ]] || fail "still missing after the installation: ${missing[*]}"
 }
 

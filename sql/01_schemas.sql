@@ -60,18 +60,33 @@ begin
             when duplicate_object or unique_violation then null;
         end;
 
-        select rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, oid into found
+        select rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication into found
         from pg_catalog.pg_roles
         where rolname = wanted.name;
-        if found.rolcanlogin or found.rolsuper or found.rolcreaterole
-            or found.rolbypassrls <> wanted.is_bypass
+        if found.rolcanlogin or found.rolsuper or found.rolcreaterole or found.rolcreatedb
+            or found.rolreplication or found.rolbypassrls <> wanted.is_bypass
         then
             raise exception 'role "%" exists already with other attributes', wanted.name
                 using errcode = 'TN902',
-                      hint = pg_catalog.format('alter role %I nologin nosuperuser nocreaterole %s',
+                      hint = pg_catalog.format('alter role %I nologin nosuperuser nocreatedb nocreaterole noreplication %s',
                           wanted.name, wanted.bypass);
         end if;
     end loop;
+
+    -- What one of these roles is a member of, all its members are.
+    select a.roleid::regrole as role, a.member::regrole as member into found
+    from pg_catalog.pg_auth_members as a
+    where a.member::regrole::text like 'tenancy\_%'
+      and (a.roleid::regrole::text, a.member::regrole::text) not in (
+          ('tenancy_app', 'tenancy_gateway'),
+          ('tenancy_reporter', 'tenancy_admin'),
+          ('pg_read_all_data', 'tenancy_backup'))
+    limit 1;
+    if found is not null then
+        raise exception 'role "%" is a member of "%", and would give that to others', found.member, found.role
+            using errcode = 'TN902',
+                  hint = pg_catalog.format('revoke %s from %s', found.role, found.member);
+    end if;
 
     select m.rolname into found
     from pg_catalog.pg_auth_members as a
@@ -83,6 +98,19 @@ begin
             using errcode = 'TN902',
                   hint = pg_catalog.format('revoke tenancy_owner from %I', found.rolname);
     end if;
+
+    -- Members of the others may be there for a reason, from another database. But
+    -- nobody should become a gateway unseen.
+    for found in
+        select a.roleid::regrole as role, pg_catalog.string_agg(a.member::regrole::text, ', ') as members
+        from pg_catalog.pg_auth_members as a
+        where a.roleid::regrole::text in ('tenancy_gateway', 'tenancy_admin', 'tenancy_reporter', 'tenancy_backup')
+          and a.member::regrole::text not like 'tenancy\_%'
+        group by a.roleid
+    loop
+        raise warning 'the role % exists already and has members: %', found.role, found.members
+            using hint = pg_catalog.format('If that is not meant: revoke %s from %s', found.role, found.members);
+    end loop;
 end
 $$;
 

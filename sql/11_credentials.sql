@@ -25,19 +25,22 @@ end;
 comment on function tenancy.find_credentials(text) is
     'The person with exactly that email, whatever the case, or no row. Compare the password also when there is none, or the time tells who exists.';
 
--- A definer: it reads memberships across tenants, of one person.
-create function tenancy.start_session(user_id uuid, tenant text default null)
+-- A definer: it verifies a token, which takes the key, and reads memberships
+-- across tenants, of one person. The token is the service's word that the
+-- password was right: the database password alone must not tell who is where.
+create function tenancy.start_session(token text, tenant text default null)
     returns table (tenant_id uuid, role text, tenants json)
-    language plpgsql stable
+    language plpgsql volatile
     security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
+    person constant uuid := tenancy_private.verify_token(start_session.token);
     chosen record;
 begin
     select t.id, t.status, m.role into chosen
     from tenancy.memberships as m
     join tenancy.tenants as t on t.id = m.tenant_id
-    where m.user_id = start_session.user_id
+    where m.user_id = person
       and (start_session.tenant is null
            or t.slug = start_session.tenant
            or t.id::text = lower(start_session.tenant))
@@ -62,9 +65,9 @@ begin
     into tenants
     from tenancy.memberships as m
     join tenancy.tenants as t on t.id = m.tenant_id
-    where m.user_id = start_session.user_id;
+    where m.user_id = person;
     return next;
 end
 $$;
-comment on function tenancy.start_session(uuid, text) is
-    'For a person whose password was right: the tenant that the token will name, the role there, and all the person''s tenants. The tenant is chosen by slug or id, and else is the oldest active one. TN002 not a member of it, TN004 suspended.';
+comment on function tenancy.start_session(text, text) is
+    'For a person whose password was right: the tenant that the token will name, the role there, and all the person''s tenants. The service says so with a token of its own, signed for that person (sub) and no tenant (the nil UUID), good for a minute. The tenant is chosen by slug or id, and else is the oldest active one. TN002 not a member of it, TN004 suspended, TN010 to TN014 as enter().';

@@ -27,7 +27,8 @@ begin
             using errcode = 'TN501', hint = 'Leave it out to have one made from the secret.';
     end if;
 
-    perform tenancy_private.audit('add_signing_key', jsonb_build_object('kid', name));
+    -- At once: who could add a key, enter with it and roll back would leave no trace.
+    perform tenancy_private.audit_now('add_signing_key', jsonb_build_object('kid', name));
     insert into tenancy.signing_keys (kid, secret, issuer, audience)
     values (name, bytes, add_signing_key.issuer, add_signing_key.audience);
     return name;

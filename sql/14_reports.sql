@@ -91,11 +91,10 @@ create function tenancy.report_daily(from_day date, to_day date)
     language plpgsql volatile
     security definer set search_path = pg_catalog, pg_temp
 as $$
-declare
-    starts constant timestamptz := from_day::timestamp at time zone 'UTC';
-    ends constant timestamptz := (to_day + 1)::timestamp at time zone 'UTC';
 begin
-    if from_day is null or to_day is null or to_day < from_day or to_day - from_day > 3660 then
+    if not coalesce(isfinite(from_day) and isfinite(to_day), false)
+        or to_day < from_day or to_day - from_day > 3660 or to_day >= '9999-12-31'
+    then
         raise exception 'the range must run from a day to the same or a later one, at most ten years on'
             using errcode = 'TN602', hint = 'select * from tenancy.report_daily(''2026-01-01'', ''2026-01-31'')';
     end if;
@@ -110,7 +109,8 @@ begin
     ), per_day as (
         select (created_at at time zone 'UTC')::date as day, kind, count(*) as number
         from made
-        where created_at >= starts and created_at < ends
+        where created_at >= from_day::timestamp at time zone 'UTC'
+          and created_at < (to_day + 1)::timestamp at time zone 'UTC'
         group by 1, 2
     )
     select d::date,

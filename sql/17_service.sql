@@ -29,16 +29,45 @@ begin atomic
 end;
 comment on function tenancy.version() is 'The version of the extension that is installed in this database.';
 
--- A definer: it verifies a token, which takes the key; what it tells is a yes.
+-- A definer: it verifies a token, which takes the key.
 create function tenancy_private.verify_token(token text)
-    returns void
+    returns uuid
     language c strict volatile parallel unsafe
     security definer set search_path = pg_catalog, pg_temp
 as 'MODULE_PATHNAME', 'tenancy_verify_token';
 comment on function tenancy_private.verify_token(text) is
-    'Nothing when the token''s key, signature and dates are good; else the error that enter() would raise. Tenant and membership are not looked at.';
+    'The user of a token whose key, signature and dates are good; else the error that enter() would raise. Tenant and membership are not looked at.';
 
--- A definer: it reads the catalog for what the login could become, and calls verify_token().
+create function tenancy_private.danger_of(role oid)
+    returns text
+    language sql stable
+begin atomic
+    select case
+        when r.rolsuper then 'is a superuser'
+        when r.rolbypassrls then 'has BYPASSRLS'
+        when r.rolcreaterole then 'has CREATEROLE, and so can become other roles'
+        when r.rolreplication then 'has REPLICATION, and so can copy the whole database'
+        when r.rolname = 'tenancy_owner' then 'owns the extension''s tables'
+        when r.rolname = 'tenancy_gateway' then 'is a tenancy_gateway, which enters any tenant without a token'
+        when r.rolname in ('tenancy_reporter', 'tenancy_admin', 'tenancy_backup')
+            then pg_catalog.format('is a %s, which looks across tenants', r.rolname)
+        when r.rolname in ('pg_read_all_data', 'pg_write_all_data', 'pg_execute_server_program',
+                           'pg_read_server_files', 'pg_write_server_files')
+            then pg_catalog.format('is a %s', r.rolname)
+        else (
+            select pg_catalog.format('owns the isolated table %s', p.polrelid::regclass)
+            from pg_catalog.pg_policy as p
+            join pg_catalog.pg_class as c on c.oid = p.polrelid
+            where p.polname = 'tenant_boundary' and c.relowner = r.oid
+            limit 1)
+        end
+    from pg_catalog.pg_roles as r
+    where r.oid = danger_of.role;
+end;
+comment on function tenancy_private.danger_of(oid) is
+    'Why a role must not serve requests; NULL for one that may.';
+
+-- A definer: it looks at what the login could become, and calls verify_token().
 create function tenancy.assert_service(token text)
     returns void
     language plpgsql volatile
@@ -47,27 +76,13 @@ as $$
 declare
     danger text;
 begin
-    select case
-        when r.rolsuper then 'is a superuser'
-        when r.rolbypassrls then 'has BYPASSRLS'
-        when r.rolname = 'tenancy_owner' then 'owns the extension''s tables'
-        when r.rolname = 'tenancy_gateway' then 'is a tenancy_gateway, which enters any tenant without a token'
-        else pg_catalog.format('owns the isolated table %s', (
-            select p.polrelid::regclass from pg_catalog.pg_policy as p
-            join pg_catalog.pg_class as c on c.oid = p.polrelid
-            where p.polname = 'tenant_boundary' and c.relowner = r.oid
-            limit 1))
-        end || case when r.rolname = session_user then ''
-            else pg_catalog.format(', by way of the role %I', r.rolname) end
+    select tenancy_private.danger_of(r.oid) || case when r.rolname = session_user then ''
+        else format(', by way of the role %I', r.rolname) end
     into danger
-    from pg_catalog.pg_roles as r
-    where (r.rolname = session_user or pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER'))
-      and (r.rolsuper or r.rolbypassrls or r.rolname in ('tenancy_owner', 'tenancy_gateway')
-           or exists (
-               select from pg_catalog.pg_policy as p
-               join pg_catalog.pg_class as c on c.oid = p.polrelid
-               where p.polname = 'tenant_boundary' and c.relowner = r.oid))
-    order by r.rolname = session_user desc, r.rolsuper desc, r.rolname
+    from pg_roles as r
+    where (r.rolname = session_user or pg_has_role(session_user, r.oid, 'MEMBER'))
+      and tenancy_private.danger_of(r.oid) is not null
+    order by r.rolname = session_user desc, r.rolsuper desc, r.rolname like 'tenancy%' desc, r.rolname
     limit 1;
 
     if danger is not null then

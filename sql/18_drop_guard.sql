@@ -2,7 +2,8 @@
  * DROP EXTENSION without CASCADE refuses while there are tenants.
  *
  * PostgreSQL would drop the extension's own tables with all rows in them and
- * without a question.
+ * without a question. So does DROP OWNED BY the role that made the extension,
+ * which is what a DBA does when a colleague leaves.
  */
 
 create function tenancy_private.guard_drop()
@@ -10,9 +11,9 @@ create function tenancy_private.guard_drop()
     language c
 as 'MODULE_PATHNAME', 'tenancy_guard_drop';
 comment on function tenancy_private.guard_drop() is
-    'Event trigger: TN901 for DROP EXTENSION pg_tenancy without CASCADE while there are tenants.';
+    'Event trigger: TN901 for DROP EXTENSION pg_tenancy without CASCADE, and for DROP OWNED BY its owner, while there are tenants.';
 
 create event trigger pg_tenancy_guard_drop on ddl_command_start
-    when tag in ('DROP EXTENSION')
+    when tag in ('DROP EXTENSION', 'DROP OWNED')
     execute function tenancy_private.guard_drop();
 comment on event trigger pg_tenancy_guard_drop is 'Keeps the tenants from going with the extension by accident.';

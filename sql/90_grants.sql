@@ -35,10 +35,42 @@ $$;
 alter schema tenancy owner to tenancy_owner;
 alter schema tenancy_private owner to tenancy_owner;
 
+-- From PUBLIC, and from whoever got something by ALTER DEFAULT PRIVILEGES before
+-- this extension was there: a login with EXECUTE on all functions would be a gateway.
 revoke all on schema tenancy, tenancy_private from public;
 revoke all on all tables in schema tenancy, tenancy_private from public;
 revoke all on all routines in schema tenancy, tenancy_private from public;
 revoke all on type tenancy.registration, tenancy.credentials from public;
+do $$
+declare
+    given record;
+begin
+    for given in
+        select pg_catalog.format('schema %I', n.nspname) as thing, a.grantee
+        from pg_catalog.pg_namespace as n, pg_catalog.aclexplode(n.nspacl) as a
+        where n.nspname in ('tenancy', 'tenancy_private') and a.grantee <> n.nspowner
+        union
+        select pg_catalog.format('table %s', c.oid::regclass), a.grantee
+        from pg_catalog.pg_class as c, pg_catalog.aclexplode(c.relacl) as a
+        where c.relnamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
+          and c.relkind in ('r', 'p', 'v') and a.grantee <> c.relowner
+        union
+        select pg_catalog.format('function %s', p.oid::regprocedure), a.grantee
+        from pg_catalog.pg_proc as p, pg_catalog.aclexplode(p.proacl) as a
+        where p.pronamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
+          and a.grantee <> p.proowner
+        union
+        select pg_catalog.format('type %s', t.oid::regtype), a.grantee
+        from pg_catalog.pg_type as t, pg_catalog.aclexplode(t.typacl) as a
+        where t.typnamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
+          and a.grantee <> t.typowner
+    loop
+        if given.grantee <> 0 then
+            execute pg_catalog.format('revoke all on %s from %s cascade', given.thing, given.grantee::regrole);
+        end if;
+    end loop;
+end
+$$;
 
 grant usage on schema tenancy
     to tenancy_app, tenancy_authenticator, tenancy_reporter, tenancy_admin;
@@ -78,7 +110,7 @@ grant execute on function tenancy.set_tenant_context(uuid, uuid) to tenancy_gate
 grant execute on function
     tenancy.register_tenant(text, text, text, text),
     tenancy.find_credentials(text),
-    tenancy.start_session(uuid, text),
+    tenancy.start_session(text, text),
     tenancy.version()
     to tenancy_authenticator;
 

@@ -135,10 +135,10 @@ impl Db {
         }))
     }
 
-    /// Only for a person whose password was right.
-    pub async fn start_session(&self, user_id: Uuid, tenant: Option<String>) -> Result<Session> {
+    /// For a person whose password was right: `token` is our word on that.
+    pub async fn start_session(&self, token: String, tenant: Option<String>) -> Result<Session> {
         let call = Call::new(SESSION)
-            .with(Type::UUID, user_id)
+            .with(Type::TEXT, token)
             .with(Type::TEXT, tenant);
         let row = self.0.row(call).await?;
         Ok(Session {

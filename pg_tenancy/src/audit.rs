@@ -30,11 +30,19 @@ struct Message {
 const WRITE: &str = "
 insert into tenancy.audit_log (login, role, user_id, action, arguments)
 select e.login, e.role, e.user_id, e.action, e.arguments
-from pg_catalog.jsonb_to_record($1::pg_catalog.jsonb)
-    as e (login text, role text, user_id uuid, action text, arguments jsonb)";
+from pg_catalog.jsonb_to_record($1::pg_catalog.jsonb) as e (
+    login pg_catalog.text, role pg_catalog.text, user_id pg_catalog.uuid,
+    action pg_catalog.text, arguments pg_catalog.jsonb)";
 
 fn commit_audit(call: pg_sys::FunctionCallInfo) -> Answer {
     let entry = text_argument(call, 0)?.as_bytes();
+    // SAFETY: asks for the state of the server.
+    if unsafe { pg_sys::RecoveryInProgress() } {
+        return Err(
+            Fault::new("25006", "the audit log can't be written on a standby")
+                .hint("Ask the primary server."),
+        );
+    }
     // SAFETY: the segment is as long as the message and its bytes, and mapped
     // until it is detached; on an error PostgreSQL detaches it. The worker is
     // over when it is read again.
@@ -117,11 +125,23 @@ pub extern "C-unwind" fn tenancy_audit_worker(segment: pg_sys::Datum) {
             pg_sys::InvalidOid,
             0,
         );
+        // The worker is a superuser, because PostgreSQL 15 starts none for a role
+        // without LOGIN, and it has the settings of the database, which the
+        // database's owner chooses. So: nothing of theirs on the search path, and
+        // no way back to the superuser (RESET ROLE fails in this context).
+        pg_sys::SetConfigOption(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_OVERRIDE,
+        );
         pg_sys::StartTransactionCommand();
         pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-        let written = Spi::run("set local role tenancy_owner")
-            .and_then(|()| Spi::run_with_args(WRITE, &[entry.into()]));
-        if let Err(error) = written {
+        pg_sys::SetUserIdAndSecContext(
+            pg_sys::get_role_oid(c"tenancy_owner".as_ptr(), false),
+            (pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION) as c_int,
+        );
+        if let Err(error) = Spi::run_with_args(WRITE, &[entry.into()]) {
             Fault::internal(format!("writing the audit log: {error}")).raise();
         }
         pg_sys::PopActiveSnapshot();

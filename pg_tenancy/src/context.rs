@@ -91,6 +91,9 @@ pub const NAME: &CStr = c"pg_tenancy.context";
 thread_local! {
     static CURRENT: Cell<Option<Context>> = const { Cell::new(None) };
     static IS_WRITING: Cell<bool> = const { Cell::new(false) };
+    /// The tenant that this transaction entered first; a rollback to a savepoint
+    /// takes the context away, and not this.
+    static FIRST_TENANT: Cell<Option<Uuid>> = const { Cell::new(None) };
 }
 
 /// The context that this transaction has entered, if any.
@@ -104,13 +107,16 @@ pub fn set(context: Context) -> Result<(), Fault> {
     if let Some(current) = CURRENT.get() {
         let is_same = current.tenant_id == context.tenant_id
             && current.user.map(|user| user.user_id) == context.user.map(|user| user.user_id);
-        return is_same.then_some(()).ok_or_else(|| {
-            Fault::new(
-                "TN003",
-                "this transaction has entered a tenant already, and stays in it",
-            )
-            .hint("Commit or roll back, then enter the other tenant in a transaction of its own.")
-        });
+        return is_same.then_some(()).ok_or_else(another);
+    }
+    // A cursor that was opened before the savepoint goes on with the first
+    // tenant's rows. Who bypasses row-level security sees them anyway, and may try
+    // several tenants in one transaction, as assert_isolated() does.
+    // SAFETY: reads a global of this backend.
+    let is_bound = !unsafe { pg_sys::GetSessionUserIsSuperuser() };
+    let first = FIRST_TENANT.get();
+    if is_bound && first.is_some_and(|first| first != context.tenant_id) {
+        return Err(another());
     }
 
     hooks::refuse_to_enter_while_explaining()?;
@@ -132,7 +138,21 @@ pub fn set(context: Context) -> Result<(), Fault> {
             false,
         );
     }
+    FIRST_TENANT.set(Some(context.tenant_id));
     Ok(())
+}
+
+fn another() -> Fault {
+    Fault::new(
+        "TN003",
+        "this transaction has entered a tenant already, and stays in it",
+    )
+    .hint("Commit or roll back, then enter the other tenant in a transaction of its own.")
+}
+
+/// For the end of a transaction: the next one may enter any tenant.
+pub fn forget_first() {
+    FIRST_TENANT.set(None);
 }
 
 /// While one of these lives, the check hook lets a value pass.

@@ -1,17 +1,40 @@
-//! The event trigger that keeps `drop extension pg_tenancy` from taking the
-//! tenants with it.
+//! The event trigger that keeps `drop extension pg_tenancy`, or `drop owned`, from
+//! taking the tenants along.
 
-use pgrx::{Spi, pg_sys};
+use std::cell::Cell;
 
+use pgrx::pg_sys;
+
+use crate::committed::Question;
 use crate::fault::Fault;
 use crate::function::Answer;
 
 sql_function!(tenancy_guard_drop, pg_finfo_tenancy_guard_drop, guard_drop);
 
+thread_local! {
+    static TENANTS_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
+    static OWNER_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// Whether there are tenants.
+const TENANTS: Question = Question {
+    sql: c"select 'yes' from tenancy.tenants limit 1",
+    types: &[],
+    plan: &TENANTS_PLAN,
+};
+
+/// Whether a role owns the extension.
+const OWNER: Question = Question {
+    sql: c"select 'yes' from pg_catalog.pg_extension as e
+           where e.extname = 'pg_tenancy' and e.extowner = $1",
+    types: &[pg_sys::OIDOID],
+    plan: &OWNER_PLAN,
+};
+
 fn guard_drop(call: pg_sys::FunctionCallInfo) -> Answer {
-    // SAFETY: PostgreSQL calls it as an event trigger at the start of a DROP
-    // EXTENSION; it is checked that the node is one.
-    let is_ours = unsafe {
+    // SAFETY: PostgreSQL calls it as an event trigger at the start of a
+    // statement; its tag says which node it is.
+    let would_drop = unsafe {
         let event = (*call).context.cast::<pg_sys::EventTriggerData>();
         if event.is_null() || (*event).type_ != pg_sys::NodeTag::T_EventTriggerData {
             return Err(Fault::new(
@@ -19,25 +42,61 @@ fn guard_drop(call: pg_sys::FunctionCallInfo) -> Answer {
                 "this is a function for an event trigger",
             ));
         }
-        let statement = (*event).parsetree.cast::<pg_sys::DropStmt>();
-        (*statement).type_ == pg_sys::NodeTag::T_DropStmt
-            && (*statement).removeType == pg_sys::ObjectType::OBJECT_EXTENSION
-            && (*statement).behavior != pg_sys::DropBehavior::DROP_CASCADE
-            && names((*statement).objects).any(|name| name == c"pg_tenancy")
+        let node = (*event).parsetree;
+        match (*node).type_ {
+            pg_sys::NodeTag::T_DropStmt => would_drop_extension(node.cast()),
+            pg_sys::NodeTag::T_DropOwnedStmt => would_drop_owned(node.cast())?,
+            _ => false,
+        }
     };
-    let has_tenants = is_ours
-        && Spi::get_one::<bool>("select exists (select from tenancy.tenants)")
-            .ok()
-            .flatten()
-            .unwrap_or(true);
-    if has_tenants {
+    if would_drop && TENANTS.ask(&[], |row| row.is_some())? {
         return Err(Fault::new(
             "TN901",
-            "dropping pg_tenancy would drop its tenants, users, projects and tasks",
+            "this would drop pg_tenancy with its tenants, users, projects and tasks",
         )
         .hint("Back them up with pg_dump; DROP EXTENSION pg_tenancy CASCADE drops all of it."));
     }
     Ok(pg_sys::Datum::null())
+}
+
+/// With CASCADE only who names the extension has it dropped.
+unsafe fn would_drop_extension(statement: *mut pg_sys::DropStmt) -> bool {
+    // SAFETY: the caller has looked at its tag.
+    unsafe {
+        if (*statement).removeType != pg_sys::ObjectType::OBJECT_EXTENSION {
+            return false;
+        }
+        let names_ours = names((*statement).objects).any(|name| name == c"pg_tenancy");
+        if (*statement).behavior == pg_sys::DropBehavior::DROP_CASCADE {
+            // Ours has functions in that language, and would go along.
+            !names_ours && names((*statement).objects).any(|name| name == c"plpgsql")
+        } else {
+            names_ours
+        }
+    }
+}
+
+/// DROP OWNED takes extensions along without being asked to cascade.
+unsafe fn would_drop_owned(statement: *mut pg_sys::DropOwnedStmt) -> Result<bool, Fault> {
+    // SAFETY: the caller has looked at its tag; the list is one of RoleSpec nodes.
+    let roles: Vec<pg_sys::Oid> = unsafe {
+        let list = (*statement).roles;
+        let length = list.as_ref().map_or(0, |list| list.length as usize);
+        (0..length)
+            .map(|i| {
+                (*(*list).elements.add(i))
+                    .ptr_value
+                    .cast::<pg_sys::RoleSpec>()
+            })
+            .map(|role| pg_sys::get_rolespec_oid(role, true))
+            .collect()
+    };
+    for role in roles {
+        if OWNER.ask(&[Some(pg_sys::Datum::from(role))], |row| row.is_some())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The names in the list of a DROP EXTENSION.

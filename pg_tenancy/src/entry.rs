@@ -5,14 +5,14 @@
 //! whose snapshot is older: what was revoked is revoked.
 
 use std::cell::Cell;
-use std::ffi::CStr;
 
 use pgrx::pg_sys;
 use uuid::Uuid;
 
+use crate::committed::Question;
 use crate::context::{self, Context, Member, Role};
 use crate::fault::{self, Fault};
-use crate::function::{Answer, text_argument, uuid_argument, uuid_datum};
+use crate::function::{Answer, text_argument, text_datum, uuid_argument, uuid_datum};
 use crate::token::{self, Key};
 
 sql_function!(tenancy_enter, pg_finfo_tenancy_enter, enter);
@@ -66,8 +66,8 @@ fn verify_token(call: pg_sys::FunctionCallInfo) -> Answer {
     let claimed = token::read(token)?;
     let found = look_up(Some(&claimed.kid), claimed.tenant_id, None)?;
     let key = found.key.ok_or_else(token::unknown_key)?;
-    token::verify(token, &key)?;
-    Ok(pg_sys::Datum::null())
+    let verified = token::verify(token, &key)?;
+    Ok(uuid_datum(verified.user_id))
 }
 
 /// The same for a tenant that isn't there: who may not see it can't tell.
@@ -114,118 +114,44 @@ struct Found {
     role: Option<Role>,
 }
 
-const LOOK_UP: &CStr = c"
-    select k.algorithm, k.secret, k.issuer, k.audience, t.status, m.role
-    from (select 1) as one
-    left join tenancy.signing_keys as k on k.kid = $1 and k.status = 'active'
-    left join tenancy.tenants as t on t.id = $2
-    left join tenancy.memberships as m on m.tenant_id = t.id and m.user_id = $3";
-
 thread_local! {
-    // PostgreSQL plans it once per backend, and again when a table changes.
-    static PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
+    static LOOK_UP_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
 }
 
+const LOOK_UP: Question = Question {
+    sql: c"
+        select k.algorithm, k.secret, k.issuer, k.audience, t.status, m.role
+        from (select 1) as one
+        left join tenancy.signing_keys as k on k.kid = $1 and k.status = 'active'
+        left join tenancy.tenants as t on t.id = $2
+        left join tenancy.memberships as m on m.tenant_id = t.id and m.user_id = $3",
+    types: &[pg_sys::TEXTOID, pg_sys::UUIDOID, pg_sys::UUIDOID],
+    plan: &LOOK_UP_PLAN,
+};
+
 fn look_up(kid: Option<&str>, tenant_id: Uuid, user_id: Option<Uuid>) -> Result<Found, Fault> {
-    let kid_datum = kid.map(|kid| {
-        let kid = fault::in_postgres_memory(kid);
-        // SAFETY: a C string.
-        unsafe { pg_sys::Datum::from(pg_sys::cstring_to_text(kid)) }
-    });
     let arguments = [
-        kid_datum,
+        kid.map(text_datum),
         Some(uuid_datum(tenant_id)),
         user_id.map(uuid_datum),
     ];
-    let mut values = arguments.map(|argument| argument.unwrap_or(pg_sys::Datum::null()));
-    let nulls = arguments.map(|argument| if argument.is_some() { b' ' } else { b'n' } as i8);
-
-    // SAFETY: the calls are in SPI's order, and an error in one of them becomes
-    // a panic that ends the transaction. The results are copied before
-    // SPI_finish frees them.
-    unsafe {
-        if pg_sys::SPI_connect() != pg_sys::SPI_OK_CONNECT as i32 {
-            return Err(Fault::internal("SPI_connect failed"));
-        }
-        let plan = plan()?;
-        pg_sys::SPI_execute_snapshot(
-            plan,
-            values.as_mut_ptr(),
-            nulls.as_ptr(),
-            // What is committed now, not when this transaction took its snapshot.
-            pg_sys::GetLatestSnapshot(),
-            std::ptr::null_mut(),
-            true,
-            false,
-            1,
-        );
-        let found = found(pg_sys::SPI_tuptable)?;
-        pg_sys::SPI_finish();
-        Ok(found)
-    }
-}
-
-unsafe fn plan() -> Result<pg_sys::SPIPlanPtr, Fault> {
-    let known = PLAN.get();
-    if !known.is_null() {
-        return Ok(known);
-    }
-    let mut types = [pg_sys::TEXTOID, pg_sys::UUIDOID, pg_sys::UUIDOID];
-    // SAFETY: within SPI_connect and SPI_finish; a kept plan lives on.
-    unsafe {
-        let plan = pg_sys::SPI_prepare_cursor(
-            LOOK_UP.as_ptr(),
-            types.len() as i32,
-            types.as_mut_ptr(),
-            // Always by the three primary keys: nothing to plan anew.
-            pg_sys::CURSOR_OPT_GENERIC_PLAN as i32,
-        );
-        if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
-            return Err(Fault::internal(
-                "the look-up of a token could not be planned",
-            ));
-        }
-        PLAN.set(plan);
-        Ok(plan)
-    }
-}
-
-unsafe fn found(table: *mut pg_sys::SPITupleTable) -> Result<Found, Fault> {
-    // SAFETY: the table of a SELECT with the columns of LOOK_UP.
-    unsafe {
-        if table.is_null() || (*table).numvals != 1 {
-            return Err(Fault::internal("the look-up of a token gave no row"));
-        }
-        let row = *(*table).vals;
-        let column = |number: i32| {
-            let mut is_null = false;
-            let datum = pg_sys::SPI_getbinval(row, (*table).tupdesc, number, &raw mut is_null);
-            (!is_null).then_some(datum)
+    LOOK_UP.ask(&arguments, |row| {
+        let Some(row) = row else {
+            return Found::default();
         };
-        let text = |number| column(number).and_then(|datum| String::from_utf8(bytes(datum)).ok());
-        let key = match (text(1), column(2)) {
+        let key = match (row.text(1), row.bytes(2)) {
             (Some(algorithm), Some(secret)) => Some(Key {
                 algorithm,
-                secret: bytes(secret),
-                issuer: text(3),
-                audience: text(4),
+                secret,
+                issuer: row.text(3),
+                audience: row.text(4),
             }),
             _ => None,
         };
-        Ok(Found {
+        Found {
             key,
-            tenant_status: text(5),
-            role: text(6).and_then(|name| Role::parse(&name)),
-        })
-    }
-}
-
-/// The bytes of a text or bytea.
-unsafe fn bytes(datum: pg_sys::Datum) -> Vec<u8> {
-    // SAFETY: the caller has a varlena that is not NULL.
-    unsafe {
-        let varlena = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
-        let length = pgrx::varsize_any_exhdr(varlena);
-        std::slice::from_raw_parts(pgrx::vardata_any(varlena).cast::<u8>(), length).to_vec()
-    }
+            tenant_status: row.text(5),
+            role: row.text(6).and_then(|name| Role::parse(&name)),
+        }
+    })
 }

@@ -90,3 +90,10 @@ pub fn uuid_datum(id: uuid::Uuid) -> pg_sys::Datum {
         pg_sys::Datum::from(memory)
     }
 }
+
+/// A text as a datum, in the current memory context.
+pub fn text_datum(text: &str) -> pg_sys::Datum {
+    let text = crate::fault::in_postgres_memory(text);
+    // SAFETY: a C string.
+    unsafe { pg_sys::Datum::from(pg_sys::cstring_to_text(text)) }
+}

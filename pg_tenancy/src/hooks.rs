@@ -195,8 +195,8 @@ unsafe fn drops_at_commit(node: *mut pg_sys::Node) -> bool {
 
 /// `pg_advisory_lock` and its sisters that lock for the session, by their oids
 /// in pg_proc.dat, which never change.
-const SESSION_LOCKS: [u32; 8] = [2880, 2881, 2882, 2883, 2886, 2887, 2888, 2889];
-const SET_CONFIG: u32 = 2077;
+pub const SESSION_LOCKS: [u32; 8] = [2880, 2881, 2882, 2883, 2886, 2887, 2888, 2889];
+pub const SET_CONFIG: u32 = 2078;
 
 #[pg_guard]
 unsafe extern "C-unwind" fn on_access(
@@ -282,13 +282,19 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argu
     if let Err(fault) = checked {
         fault.raise();
     }
-    if event == pg_sys::XactEvent::XACT_EVENT_ABORT || event == pg_sys::XactEvent::XACT_EVENT_COMMIT
-    {
+    let has_ended = matches!(
+        event,
+        pg_sys::XactEvent::XACT_EVENT_ABORT
+            | pg_sys::XactEvent::XACT_EVENT_COMMIT
+            | pg_sys::XactEvent::XACT_EVENT_PREPARE
+    );
+    if has_ended {
         IS_DROPPED_AT_COMMIT.set(false);
         IS_EXPLAINING.set(false);
         HAS_SEEN_SET_CONFIG.set(false);
         NEW_OBJECTS.set(Vec::new());
         residue::forget_settings();
+        context::forget_first();
     }
 }
 

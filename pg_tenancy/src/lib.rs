@@ -12,6 +12,7 @@
 mod function;
 
 mod audit;
+mod committed;
 mod context;
 mod drop_guard;
 mod entry;

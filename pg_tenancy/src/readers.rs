@@ -3,27 +3,42 @@
 //! Policies call them once per row, so they are short, and allocate nothing on
 //! the way.
 
-use std::cell::Cell;
-use std::ffi::{CStr, c_void};
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::ffi::CStr;
 use std::ptr;
 
 use pgrx::pg_sys;
 use uuid::Uuid;
 
 use crate::context::{self, Context};
-use crate::fault::{self, Fault};
-use crate::function::{Answer, null, uuid_datum};
+use crate::fault::Fault;
+use crate::function::{Answer, null, text_datum, uuid_datum};
 use crate::settings;
 
 thread_local! {
-    /// The tenant's id as a datum, in the memory of this transaction: made at
-    /// the first reading, so that a scan allocates nothing per row.
-    static TENANT_DATUM: Cell<*mut c_void> = const { Cell::new(ptr::null_mut()) };
+    /// The tenant's id of this context as a datum, made at the first reading.
+    static TENANT_DATUM: Cell<*const [u8; 16]> = const { Cell::new(ptr::null()) };
+    /// Every tenant's id that this backend has told. A datum points to one, and may
+    /// be kept longer than its transaction (an argument of a procedure that commits),
+    /// so none is ever freed or changed: 16 bytes and an entry for each tenant.
+    static TOLD: RefCell<HashSet<&'static [u8; 16]>> = RefCell::default();
 }
 
-/// For when the context changes: the datum's memory goes with the transaction.
+/// For when the context changes.
 pub fn forget_datum() {
-    TENANT_DATUM.set(ptr::null_mut());
+    TENANT_DATUM.set(ptr::null());
+}
+
+fn lasting(id: Uuid) -> &'static [u8; 16] {
+    TOLD.with_borrow_mut(|told| {
+        let known = told.get(id.as_bytes()).copied();
+        known.unwrap_or_else(|| {
+            let bytes: &'static [u8; 16] = Box::leak(Box::new(id.into_bytes()));
+            told.insert(bytes);
+            bytes
+        })
+    })
 }
 
 sql_function!(
@@ -59,16 +74,9 @@ fn current_tenant_id(call: pg_sys::FunctionCallInfo) -> Answer {
     if context::current().is_none() {
         return Ok(uuid_datum(context.tenant_id));
     }
-    // SAFETY: a context is there only within a transaction, which has this
-    // memory; whoever keeps the datum longer than a statement copies it.
-    let datum = unsafe {
-        let before = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
-        let datum = uuid_datum(context.tenant_id);
-        pg_sys::MemoryContextSwitchTo(before);
-        datum
-    };
-    TENANT_DATUM.set(datum.cast_mut_ptr());
-    Ok(datum)
+    let bytes = lasting(context.tenant_id);
+    TENANT_DATUM.set(bytes);
+    Ok(pg_sys::Datum::from(ptr::from_ref(bytes)))
 }
 
 fn current_user_id(call: pg_sys::FunctionCallInfo) -> Answer {
@@ -78,14 +86,7 @@ fn current_user_id(call: pg_sys::FunctionCallInfo) -> Answer {
 
 fn current_member_role(call: pg_sys::FunctionCallInfo) -> Answer {
     let user = required()?.and_then(|context| context.user);
-    Ok(user.map_or_else(
-        || null(call),
-        |user| {
-            let name = fault::in_postgres_memory(user.role.name());
-            // SAFETY: a C string.
-            unsafe { pg_sys::Datum::from(pg_sys::cstring_to_text(name)) }
-        },
-    ))
+    Ok(user.map_or_else(|| null(call), |user| text_datum(user.role.name())))
 }
 
 fn context_user_id(call: pg_sys::FunctionCallInfo) -> Answer {

@@ -12,8 +12,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use pgrx::{Spi, pg_sys};
+use pgrx::pg_sys;
 
+use crate::committed::Question;
 use crate::context;
 use crate::fault::Fault;
 use crate::hooks;
@@ -120,40 +121,55 @@ fn instead(kind: Kind) -> &'static str {
     }
 }
 
+thread_local! {
+    static CURSOR_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
+    static OBJECT_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
+    static LOCK_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+const WHERE_TO_LOOK: [(Kind, Question); 3] = [
+    (
+        Kind::HeldCursor,
+        Question {
+            sql: c"select 'the held cursor ' || pg_catalog.quote_ident(c.name)
+                   from pg_catalog.pg_cursors as c where c.is_holdable",
+            types: &[],
+            plan: &CURSOR_PLAN,
+        },
+    ),
+    (
+        Kind::TemporaryObject,
+        Question {
+            sql: c"select 'the temporary object ' || pg_catalog.quote_ident(o.name) from (
+                       select c.relname::text as name from pg_catalog.pg_class as c
+                       where c.relnamespace = pg_catalog.pg_my_temp_schema() and c.relkind <> 'i'
+                       union all
+                       select p.proname from pg_catalog.pg_proc as p
+                       where p.pronamespace = pg_catalog.pg_my_temp_schema()
+                   ) as o where pg_catalog.pg_my_temp_schema() <> 0",
+            types: &[],
+            plan: &OBJECT_PLAN,
+        },
+    ),
+    (
+        Kind::SessionLock,
+        Question {
+            sql: c"select 'an advisory lock' from pg_catalog.pg_locks as l
+                   where l.locktype = 'advisory' and l.pid = pg_catalog.pg_backend_pid()",
+            types: &[],
+            plan: &LOCK_PLAN,
+        },
+    ),
+];
+
 /// TN843 where the connection carries residue of an earlier transaction.
 pub fn refuse_to_enter_with_any() -> Result<(), Fault> {
     let suspected = SUSPECTED.get();
-    for (kind, query) in [
-        (
-            Kind::HeldCursor,
-            "select 'the held cursor ' || pg_catalog.quote_ident(c.name)
-             from pg_catalog.pg_cursors as c where c.is_holdable limit 1",
-        ),
-        (
-            Kind::TemporaryObject,
-            "select 'the temporary object ' || pg_catalog.quote_ident(o.name) from (
-                 select c.relname::text as name from pg_catalog.pg_class as c
-                 where c.relnamespace = pg_catalog.pg_my_temp_schema() and c.relkind <> 'i'
-                 union all
-                 select p.proname from pg_catalog.pg_proc as p
-                 where p.pronamespace = pg_catalog.pg_my_temp_schema()
-             ) as o where pg_catalog.pg_my_temp_schema() <> 0 limit 1",
-        ),
-        (
-            Kind::SessionLock,
-            "select 'an advisory lock' from pg_catalog.pg_locks as l
-             where l.locktype = 'advisory' and l.pid = pg_catalog.pg_backend_pid() limit 1",
-        ),
-    ] {
+    for (kind, question) in WHERE_TO_LOOK {
         if !suspected.has(kind) || ALLOWED.get().has(kind) {
             continue;
         }
-        let found = match Spi::get_one::<String>(query) {
-            Ok(found) => found,
-            Err(pgrx::spi::Error::InvalidPosition) => None,
-            Err(error) => return Err(Fault::internal(format!("looking for residue: {error}"))),
-        };
-        if let Some(what) = found {
+        if let Some(what) = question.ask(&[], |row| row?.text(1))? {
             return Err(Fault::new(
                 "TN843",
                 format!("this connection carries {what} from before this tenant"),

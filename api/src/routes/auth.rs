@@ -55,9 +55,13 @@ pub async fn login(
         return Err(Problem::invalid_credentials());
     };
 
-    let session = db.start_session(person.user_id, tenant).await?;
     let failed =
         |error: &dyn std::fmt::Display| Problem::internal(format!("can't answer a login: {error}"));
+    let word = app
+        .tokens()
+        .sign_for_session(person.user_id)
+        .map_err(|error| failed(&error))?;
+    let session = db.start_session(word, tenant).await?;
     let token = app
         .tokens()
         .sign(&Subject {

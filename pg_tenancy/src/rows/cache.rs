@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use pgrx::{pg_guard, pg_sys};
 
 use crate::fault::Fault;
-use crate::rows::relation::{self, Relation};
+use crate::rows::relation::{self, Relation, not_served};
 
 type Known = HashMap<(pg_sys::Oid, pg_sys::Oid), *const Relation>;
 
@@ -19,10 +19,14 @@ thread_local! {
     /// Out of KNOWN, and freed when the transaction ends.
     static RETIRED: RefCell<Vec<*const Relation>> = const { RefCell::new(Vec::new()) };
     static HAS_CHANGED: Cell<bool> = const { Cell::new(false) };
+    /// One is being read, and isn't in KNOWN yet. Stays set after an error.
+    static IS_DESCRIBING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The relation with that oid. TN401 where the row functions can't serve it.
-pub fn find(oid: pg_sys::Oid) -> Result<&'static Relation, Fault> {
+/// The relation with that oid, locked until the transaction ends: its columns
+/// stay what they are. TN401 where the row functions can't serve it.
+pub fn find(oid: pg_sys::Oid, is_reading: bool) -> Result<&'static Relation, Fault> {
+    lock(oid, is_reading)?;
     forget_what_changed();
     // SAFETY: reads a global of this backend.
     let role = unsafe { pg_sys::GetUserId() };
@@ -30,10 +34,38 @@ pub fn find(oid: pg_sys::Oid) -> Result<&'static Relation, Fault> {
         // SAFETY: freed only at the end of a transaction, after it left KNOWN.
         return Ok(unsafe { &*known });
     }
+    IS_DESCRIBING.set(true);
     let relation: *const Relation = Box::into_raw(Box::new(relation::describe(oid)?));
+    IS_DESCRIBING.set(false);
     KNOWN.with_borrow_mut(|known| known.insert((oid, role), relation));
     // SAFETY: as above.
     Ok(unsafe { &*relation })
+}
+
+fn lock(oid: pg_sys::Oid, is_reading: bool) -> Result<(), Fault> {
+    let mode = if is_reading {
+        pg_sys::AccessShareLock
+    } else {
+        pg_sys::RowExclusiveLock
+    };
+    // SAFETY: look-ups in the caches of the catalog. Who may read no column of
+    // it has no business with its lock.
+    unsafe {
+        let kind = pg_sys::get_rel_relkind(oid) as u8;
+        let may_read = || {
+            let role = pg_sys::GetUserId();
+            let read = pg_sys::ACL_SELECT as pg_sys::AclMode;
+            let any = pg_sys::AclMaskHow::ACLMASK_ANY;
+            pg_sys::pg_class_aclcheck(oid, role, read) == pg_sys::AclResult::ACLCHECK_OK
+                || pg_sys::pg_attribute_aclcheck_all(oid, role, read, any)
+                    == pg_sys::AclResult::ACLCHECK_OK
+        };
+        if !matches!(kind, b'r' | b'p') || !may_read() {
+            return Err(not_served("it is not a table that your role may read"));
+        }
+        pg_sys::LockRelationOid(oid, mode as pg_sys::LOCKMODE);
+    }
+    Ok(())
 }
 
 /// Asks PostgreSQL to tell of changes, once per backend.
@@ -41,12 +73,18 @@ pub fn watch_catalog() {
     // SAFETY: the callbacks have the types asked for and live as long as the backend.
     unsafe {
         pg_sys::CacheRegisterRelcacheCallback(Some(on_relation_change), pg_sys::Datum::null());
-        // Privileges also come by way of memberships.
-        pg_sys::CacheRegisterSyscacheCallback(
-            pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE as i32,
-            Some(on_membership_change),
-            pg_sys::Datum::null(),
-        );
+        // Privileges also come by way of memberships, and a relation's name has a
+        // schema, which can be renamed without a word about the relation.
+        for cache in [
+            pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE,
+            pg_sys::SysCacheIdentifier::NAMESPACEOID,
+        ] {
+            pg_sys::CacheRegisterSyscacheCallback(
+                cache as i32,
+                Some(on_other_change),
+                pg_sys::Datum::null(),
+            );
+        }
         pg_sys::RegisterXactCallback(Some(on_transaction_end), std::ptr::null_mut());
     }
 }
@@ -59,18 +97,13 @@ unsafe extern "C-unwind" fn on_relation_change(_argument: pg_sys::Datum, relatio
             relation == pg_sys::InvalidOid || known.keys().any(|(oid, _)| *oid == relation)
         })
     });
-    // Borrowed just now: somebody is adding one, and it may be this one.
-    if is_known.unwrap_or(true) {
+    if IS_DESCRIBING.get() || is_known.unwrap_or(true) {
         HAS_CHANGED.set(true);
     }
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn on_membership_change(
-    _argument: pg_sys::Datum,
-    _cache: i32,
-    _hash: u32,
-) {
+unsafe extern "C-unwind" fn on_other_change(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     HAS_CHANGED.set(true);
 }
 
@@ -89,6 +122,13 @@ unsafe extern "C-unwind" fn on_transaction_end(
     let has_ended = event == pg_sys::XactEvent::XACT_EVENT_COMMIT
         || event == pg_sys::XactEvent::XACT_EVENT_ABORT;
     if has_ended {
+        KNOWN.with_borrow(|known| {
+            for &relation in known.values() {
+                // SAFETY: it is known, so nobody has freed it; nor is anybody
+                // within a row function, whose transaction is over.
+                unsafe { (*relation).plans.trim() };
+            }
+        });
         for relation in RETIRED.take() {
             // SAFETY: it came from Box::into_raw, left KNOWN, and the
             // transaction that could hold a reference is over.

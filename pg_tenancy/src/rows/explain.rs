@@ -18,6 +18,9 @@ use crate::rows::types::Kind;
 pub struct Explaining {
     context: pg_sys::ErrorContextCallback,
     work: Work,
+    /// How many savepoints there were. An error within a deeper one is somebody's
+    /// own, who may be waiting for just that code.
+    level: i32,
 }
 
 #[derive(Clone, Copy)]
@@ -49,6 +52,8 @@ impl Explaining {
                 arg: std::ptr::null_mut(),
             },
             work,
+            // SAFETY: reads the state of this backend.
+            level: unsafe { pg_sys::GetCurrentTransactionNestLevel() },
         }
     }
 
@@ -58,7 +63,7 @@ impl Explaining {
         // SAFETY: the stack of this backend; `self` stays where it is.
         unsafe {
             self.context.previous = pg_sys::error_context_stack;
-            self.context.arg = (&raw mut self.work).cast();
+            self.context.arg = (&raw mut *self).cast();
             pg_sys::error_context_stack = &raw mut self.context;
         }
     }
@@ -79,11 +84,15 @@ struct Report {
     constraint: Option<String>,
 }
 
-unsafe extern "C-unwind" fn explain(work: *mut c_void) {
+unsafe extern "C-unwind" fn explain(explaining: *mut c_void) {
     // SAFETY: `start` put it there; PostgreSQL calls this while it raises.
     unsafe {
+        let explaining = explaining.cast::<Explaining>();
+        if (*explaining).level != pg_sys::GetCurrentTransactionNestLevel() {
+            return;
+        }
         let code = pg_sys::geterrcode();
-        match *work.cast::<Work>() {
+        match (*explaining).work {
             Work::Converting { relation, field } if is_about_a_value(code) => {
                 explain_conversion(relation, field);
             }
@@ -129,7 +138,13 @@ unsafe fn explain_execution(relation: &Relation, verb: Verb, code: i32) {
     let is_ours = report.schema.as_deref() == Some(relation.schema.as_str())
         && report.table.as_deref() == Some(relation.table.as_str());
     let is_reference = code == sqlstate("23503");
-    if is_reference && (verb == Verb::Delete || !is_ours) {
+    // A reference to this row, or one of a table that a trigger writes to.
+    let is_referred_to = match verb {
+        Verb::Delete => true,
+        Verb::Update => !is_ours,
+        _ => false,
+    };
+    if is_reference && is_referred_to {
         // SAFETY: as above.
         unsafe { say("TN413", "other rows still refer to this one", "") };
         return;

@@ -3,15 +3,23 @@
 //! Strict where JavaScript would shrug: a number is no string, a field given
 //! twice is a mistake, and NUL has no place in a text of PostgreSQL.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use pgrx::pg_sys;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::fault::Fault;
 use crate::rows::relation::{Field, Relation};
 use crate::rows::types::Kind;
+
+/// More than a table has columns.
+const MOST_MEMBERS: usize = 2_000;
+/// Each step of a row makes a copy of it.
+const LONGEST: usize = 32 << 20;
+/// As deep as PostgreSQL's arrays go (MAXDIM).
+const MOST_DIMENSIONS: usize = 6;
 
 /// A value for a field, as text that its type reads; `None` is NULL.
 pub struct Value {
@@ -81,21 +89,28 @@ pub fn object(json: &str) -> Result<Vec<(String, Box<RawValue>)>, Fault> {
 
         fn visit_map<M: MapAccess<'json>>(self, mut map: M) -> Result<Self::Value, M::Error> {
             let mut members: Vec<(String, Box<RawValue>)> = Vec::new();
-            let mut repeated = None;
+            let mut names = HashSet::new();
             while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
-                if repeated.is_none() && members.iter().any(|(known, _)| *known == name) {
-                    repeated = Some(name.clone());
+                if members.len() == MOST_MEMBERS {
+                    return Err(M::Error::custom("too many members"));
+                }
+                if !names.insert(name.clone()) {
+                    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                    return Ok(Err(name));
                 }
                 members.push((name, value));
             }
-            Ok(repeated.map_or(Ok(members), Err))
+            Ok(Ok(members))
         }
     }
 
+    if json.len() > LONGEST {
+        return Err(Fault::new("TN405", "the JSON is larger than 32 MiB"));
+    }
     let mut reader = serde_json::Deserializer::from_str(json);
     let members = reader
         .deserialize_map(Members)
-        .and_then(|members| reader.end().map(|()| members))
+        // PostgreSQL has read it as JSON already: behind a repeated name stands more of it.
         .map_err(|_| {
             Fault::new("TN405", "a JSON object is needed").hint("Like {\"title\": \"…\"}.")
         })?;
@@ -146,7 +161,7 @@ fn text_of(kind: Kind, json: &str) -> Result<Option<String>, Wrong> {
         Kind::Int16 | Kind::Int32 | Kind::Int64 | Kind::Float | Kind::Numeric if is_number => {
             json.to_owned()
         }
-        Kind::Array(element) if first == Some(b'[') => array_literal(element, json)?,
+        Kind::Array(element) if first == Some(b'[') => array_literal(element, json, 1)?,
         // Numbers that a double can't hold come as strings.
         Kind::Int64
         | Kind::Numeric
@@ -179,7 +194,10 @@ fn has_nul(json: &str) -> bool {
 }
 
 /// A JSON array as PostgreSQL writes one: `{"a",NULL,{"b"}}`.
-fn array_literal(element: pg_sys::Oid, json: &str) -> Result<String, Wrong> {
+fn array_literal(element: pg_sys::Oid, json: &str, depth: usize) -> Result<String, Wrong> {
+    if depth > MOST_DIMENSIONS {
+        return Err(Wrong::Type(Kind::Array(element)));
+    }
     let kind = Kind::of(element, pg_sys::InvalidOid);
     let items: Vec<&RawValue> =
         serde_json::from_str(json).map_err(|_| Wrong::Type(Kind::Array(element)))?;
@@ -189,7 +207,7 @@ fn array_literal(element: pg_sys::Oid, json: &str) -> Result<String, Wrong> {
             literal.push(',');
         }
         if item.get().starts_with('[') && kind != Kind::Json {
-            literal.push_str(&array_literal(element, item.get())?);
+            literal.push_str(&array_literal(element, item.get(), depth + 1)?);
             continue;
         }
         match text_of(kind, item.get())? {

@@ -39,7 +39,7 @@ sql_function!(tenancy_update_row, pg_finfo_tenancy_update_row, update_row);
 sql_function!(tenancy_delete_row, pg_finfo_tenancy_delete_row, delete_row);
 
 fn list_rows(call: pg_sys::FunctionCallInfo) -> Answer {
-    let relation = relation_argument(call)?;
+    let relation = relation_argument(call, Verb::List)?;
     let page = read_page(relation, text_argument(call, 1)?)?;
     // SAFETY: what is alive here has no destructor.
     Ok(unsafe { list(relation, page) })
@@ -54,7 +54,7 @@ fn delete_row(call: pg_sys::FunctionCallInfo) -> Answer {
 }
 
 fn insert_row(call: pg_sys::FunctionCallInfo) -> Answer {
-    let relation = relation_argument(call)?;
+    let relation = relation_argument(call, Verb::Insert)?;
     let values = input::fields(relation, text_argument(call, 1)?, Deed::Insert)?;
     let unread = bind(relation, Verb::Insert, values, None, &[])?;
     // SAFETY: the values went into `bind`; what is alive here has no destructor.
@@ -62,7 +62,7 @@ fn insert_row(call: pg_sys::FunctionCallInfo) -> Answer {
 }
 
 fn update_row(call: pg_sys::FunctionCallInfo) -> Answer {
-    let relation = relation_argument(call)?;
+    let relation = relation_argument(call, Verb::Update)?;
     let id = text_argument(call, 1)?;
     let values = input::fields(relation, text_argument(call, 2)?, Deed::Update)?;
     let unread = bind(relation, Verb::Update, values, Some(id), &[])?;
@@ -71,7 +71,7 @@ fn update_row(call: pg_sys::FunctionCallInfo) -> Answer {
 }
 
 fn by_id(call: pg_sys::FunctionCallInfo, verb: Verb) -> Answer {
-    let relation = relation_argument(call)?;
+    let relation = relation_argument(call, verb)?;
     let unread = bind(
         relation,
         verb,
@@ -83,12 +83,15 @@ fn by_id(call: pg_sys::FunctionCallInfo, verb: Verb) -> Answer {
     Ok(unsafe { one_row(call, relation, unread) })
 }
 
-fn relation_argument(call: pg_sys::FunctionCallInfo) -> Result<&'static Relation, Fault> {
+fn relation_argument(
+    call: pg_sys::FunctionCallInfo,
+    verb: Verb,
+) -> Result<&'static Relation, Fault> {
     // Here, and not only in the policy, which the planner asks as well: through
     // pgrx, where the error would lose its code.
     readers::required()?;
     let datum = argument(call, 0).ok_or_else(|| Fault::internal("a NULL argument"))?;
-    cache::find(pg_sys::Oid::from(datum.value() as u32))
+    cache::find(pg_sys::Oid::from(datum.value() as u32), verb.is_reading())
 }
 
 /// A page that is asked for, in PostgreSQL's memory.

@@ -20,7 +20,8 @@ use crate::rows::json::Json;
 use crate::rows::relation::Relation;
 use crate::rows::statement::{Statement, Verb};
 
-/// More kinds of requests than an application has; beyond it, the oldest go.
+/// More kinds of requests than an application has. Where there are more when a
+/// transaction ends, all go: not earlier, because one may be in use.
 const MOST_PLANS: usize = 256;
 
 #[derive(Default)]
@@ -38,12 +39,16 @@ impl Plans {
             return Ok(plan);
         }
         let plan = prepare(&Statement::new(relation, verb, fields))?;
-        let mut plans = relation.plans.0.borrow_mut();
-        if plans.len() >= MOST_PLANS {
-            plans.drain().for_each(|(_, old)| free(old));
-        }
-        plans.insert(id, plan);
+        relation.plans.0.borrow_mut().insert(id, plan);
         Ok(plan)
+    }
+
+    /// At the end of a transaction: keeps no more than are useful.
+    pub fn trim(&self) {
+        let mut plans = self.0.borrow_mut();
+        if plans.len() > MOST_PLANS {
+            plans.drain().for_each(|(_, plan)| free(plan));
+        }
     }
 }
 
@@ -77,6 +82,8 @@ fn prepare(statement: &Statement) -> Result<pg_sys::SPIPlanPtr, Fault> {
         if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
             return Err(Fault::internal("a row function's statement was refused"));
         }
+        // Planning asks the policies, which may raise: then nobody keeps the plan.
+        let mut kept = Kept(plan);
         {
             let _without = WithoutSeqScan::start();
             let planned = pg_sys::SPI_plan_get_cached_plan(plan);
@@ -85,7 +92,19 @@ fn prepare(statement: &Statement) -> Result<pg_sys::SPIPlanPtr, Fault> {
             }
         }
         pg_sys::SPI_finish();
+        kept.0 = std::ptr::null_mut();
         Ok(plan)
+    }
+}
+
+/// A kept plan that is freed again, unless it is taken out.
+struct Kept(pg_sys::SPIPlanPtr);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            free(self.0);
+        }
     }
 }
 
@@ -122,12 +141,6 @@ pub struct Bound {
     pub nulls: *const c_char,
 }
 
-impl Bound {
-    fn is_reading(self) -> bool {
-        matches!(self.verb, Verb::List | Verb::Count | Verb::Get)
-    }
-}
-
 unsafe extern "C-unwind" {
     fn SPI_connect() -> c_int;
     fn SPI_execute_plan(
@@ -138,6 +151,8 @@ unsafe extern "C-unwind" {
         count: c_long,
     ) -> c_int;
     fn SPI_finish() -> c_int;
+    fn SPI_plan_get_plan_sources(plan: pg_sys::SPIPlanPtr) -> *mut pg_sys::List;
+    fn list_member_oid(list: *const pg_sys::List, member: pg_sys::Oid) -> bool;
 }
 
 /// Runs it and writes each row that comes back, with commas between, to `json`.
@@ -184,7 +199,30 @@ unsafe fn execute(bound: Bound, relation: &'static Relation) {
         let mut explaining = Explaining::of_execution(relation, bound.verb);
         explaining.start();
         // A reading uses the snapshot of the statement that it is part of.
-        SPI_execute_plan(bound.plan, bound.values, bound.nulls, bound.is_reading(), 0);
+        SPI_execute_plan(
+            bound.plan,
+            bound.values,
+            bound.nulls,
+            bound.verb.is_reading(),
+            0,
+        );
         explaining.end();
+
+        // Planned anew, the statement may have found another relation of that
+        // name, after a schema was renamed.
+        let source: *mut pg_sys::CachedPlanSource = (*(*SPI_plan_get_plan_sources(bound.plan))
+            .elements)
+            .ptr_value
+            .cast();
+        if !list_member_oid((*source).relationOids, relation.oid) {
+            changed_under_way();
+        }
     }
+}
+
+/// The relation is not what it was when the call began.
+pub fn changed_under_way() -> ! {
+    Fault::new("40001", "the table was changed at this moment")
+        .hint("Try again.")
+        .raise()
 }

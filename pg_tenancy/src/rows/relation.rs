@@ -1,14 +1,18 @@
 //! What a relation is made of, read from the catalog.
 
-use pgrx::{Spi, pg_sys};
+use std::cell::Cell;
+
+use pgrx::pg_sys;
 use serde::Deserialize;
 
+use crate::committed::Question;
 use crate::fault::Fault;
 use crate::rows::plan::Plans;
 use crate::rows::types::Kind;
 
 /// A relation that the row functions serve, as one role sees it.
 pub struct Relation {
+    pub oid: pg_sys::Oid,
     pub schema: String,
     pub table: String,
     /// Schema and table, quoted.
@@ -39,6 +43,8 @@ pub struct Field {
     pub quoted: String,
     /// The type's oid; of a domain, that of the type below.
     pub type_oid: pg_sys::Oid,
+    /// The type's oid as the column has it.
+    pub declared_oid: pg_sys::Oid,
     pub type_modifier: i32,
     /// The type as SQL writes it.
     pub type_name: String,
@@ -75,16 +81,10 @@ struct Description {
 
 /// Reads it. TN401 where the row functions can't serve it.
 pub fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
-    let json = match Spi::get_one_with_args::<String>(DESCRIBE, &[oid.into()]) {
-        Ok(Some(json)) => json,
-        // No row: an index or a view, or nothing at all.
-        Ok(None) | Err(pgrx::spi::Error::InvalidPosition) => {
-            return Err(not_served("it is not a table"));
-        }
-        Err(error) => {
-            return Err(Fault::internal(format!("describing a relation: {error}")));
-        }
-    };
+    // No row: it was dropped just now.
+    let json = DESCRIBE
+        .ask(&[Some(pg_sys::Datum::from(oid))], |row| row?.text(1))?
+        .ok_or_else(|| not_served("it is not a table"))?;
     let mut found: Description = serde_json::from_str(&json)
         .map_err(|error| Fault::internal(format!("describing a relation: {error}")))?;
 
@@ -132,6 +132,7 @@ pub fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
         )));
     }
     Ok(Relation {
+        oid,
         schema: found.schema,
         table: found.table,
         name: found.name,
@@ -143,7 +144,7 @@ pub fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
     })
 }
 
-fn not_served(why: &str) -> Fault {
+pub fn not_served(why: &str) -> Fault {
     Fault::new("TN401", format!("not served: {why}")).hint(
         "The row functions serve isolated tables whose primary key is the tenant and one column.",
     )
@@ -186,7 +187,14 @@ fn camel_case(column: &str) -> String {
 
 // Tables, types and functions are named with their schema: the search path is
 // the caller's. One row of JSON, so that it is one query and one reading.
-const DESCRIBE: &str = "
+thread_local! {
+    static DESCRIBE_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+const DESCRIBE: Question = Question {
+    types: &[pg_sys::OIDOID],
+    plan: &DESCRIBE_PLAN,
+    sql: c"
 select pg_catalog.json_build_object(
     'schema', n.nspname,
     'table', c.relname,
@@ -195,11 +203,12 @@ select pg_catalog.json_build_object(
         select from pg_catalog.pg_policy as p
         where p.polrelid = c.oid and p.polname = 'tenant_boundary'
           and not p.polpermissive and p.polcmd = '*' and p.polroles = '{0}'),
-    'fields', (
+    'fields', coalesce((
         select pg_catalog.json_agg(pg_catalog.json_build_object(
             'column', a.attname,
             'quoted', pg_catalog.quote_ident(a.attname),
             'typeOid', b.oid::pg_catalog.int8,
+            'declaredOid', t.oid::pg_catalog.int8,
             'typeModifier', case when t.typtype = 'd' then t.typtypmod else a.atttypmod end,
             'typeName', pg_catalog.format_type(t.oid, null),
             'elementOid', case when b.typcategory = 'A' then b.typelem else 0 end::pg_catalog.int8,
@@ -214,11 +223,11 @@ select pg_catalog.json_build_object(
             'isKey', exists (
                 select from pg_catalog.pg_index as i
                 where i.indrelid = c.oid and i.indisprimary and a.attnum = any (i.indkey)),
-            'isReadable', pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'),
+            'isReadable', coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'), false),
             'isInsertable', a.attgenerated = '' and a.attidentity <> 'a'
-                and pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT'),
+                and coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT'), false),
             'isUpdatable', a.attgenerated = '' and a.attidentity <> 'a'
-                and pg_catalog.has_column_privilege(c.oid, a.attnum, 'UPDATE'),
+                and coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'UPDATE'), false),
             'isFilterable', exists (
                 select from pg_catalog.pg_index as i
                 where i.indrelid = c.oid and i.indisvalid and i.indpred is null
@@ -228,7 +237,7 @@ select pg_catalog.json_build_object(
         join pg_catalog.pg_type as t on t.oid = a.atttypid
         join pg_catalog.pg_type as b
           on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
-        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '[]'),
     'constraints', coalesce((
         select pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', k.conname,
@@ -241,4 +250,5 @@ select pg_catalog.json_build_object(
         where k.conrelid = c.oid), '[]'))::pg_catalog.text
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-where c.oid = $1 and c.relkind in ('r', 'p')";
+where c.oid = $1 and c.relkind in ('r', 'p')",
+};

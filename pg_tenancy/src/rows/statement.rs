@@ -15,6 +15,12 @@ pub enum Verb {
     Delete,
 }
 
+impl Verb {
+    pub fn is_reading(self) -> bool {
+        matches!(self, Self::List | Self::Count | Self::Get)
+    }
+}
+
 /// A statement and the types of its parameters: first the fields, in their
 /// order, then what the verb needs: the key, or limit and offset.
 pub struct Statement {

@@ -10,6 +10,7 @@
 use pgrx::pg_sys;
 
 use crate::rows::json::Json;
+use crate::rows::plan::changed_under_way;
 use crate::rows::relation::{Field, Relation};
 use crate::rows::times;
 use crate::rows::types::Kind;
@@ -22,6 +23,7 @@ unsafe extern "C-unwind" {
         values: *mut pg_sys::Datum,
         nulls: *mut bool,
     );
+    fn SPI_gettypeid(descriptor: pg_sys::TupleDesc, column: std::ffi::c_int) -> pg_sys::Oid;
     fn pg_detoast_datum_packed(datum: *mut pg_sys::varlena) -> *mut pg_sys::varlena;
     fn pg_detoast_datum(datum: *mut pg_sys::varlena) -> *mut pg_sys::varlena;
     fn OidOutputFunctionCall(function: pg_sys::Oid, value: pg_sys::Datum) -> *mut std::ffi::c_char;
@@ -62,6 +64,15 @@ impl Json {
                 return;
             }
             let columns = (*(*table).tupdesc).natts as usize;
+            // A value must not be read as what its column was.
+            let mut types = relation.readable().zip(1..);
+            if columns != relation.readable().count()
+                || !types.all(|(field, column)| {
+                    SPI_gettypeid((*table).tupdesc, column) == field.declared_oid
+                })
+            {
+                changed_under_way();
+            }
             let values: *mut pg_sys::Datum = palloc(columns * size_of::<pg_sys::Datum>()).cast();
             let nulls: *mut bool = palloc(columns).cast();
             for row in 0..number as usize {

@@ -135,6 +135,31 @@ mod tests {
         assert_eq!(outcome("select * from tenancy.tasks"), "TN001");
     }
 
+    /// A cursor from before the savepoint goes on with the first tenant's rows, so
+    /// no other tenant may come into that transaction.
+    #[pg_test]
+    fn after_a_rollback_to_a_savepoint_only_the_same_tenant_can_be_entered() {
+        let [acme, globex] = [tenant("acme"), tenant("globex")];
+        run("create role gateway_one login in role tenancy_gateway");
+        run("set local session authorization gateway_one");
+        run(&format!(
+            "do $$ begin
+                perform tenancy.set_tenant_context('{}');
+                raise division_by_zero;
+            exception when division_by_zero then null;
+            end $$",
+            acme.id
+        ));
+        let enter = |tenant: &Tenant| {
+            outcome(&format!(
+                "select tenancy.set_tenant_context('{}')",
+                tenant.id
+            ))
+        };
+        assert_eq!(enter(&globex), "TN003");
+        assert_eq!(enter(&acme), "00000");
+    }
+
     #[pg_test]
     fn a_context_entered_inside_a_function_outlives_the_function() {
         let acme = tenant("acme");

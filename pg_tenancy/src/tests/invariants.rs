@@ -96,16 +96,12 @@ mod tests {
             let sql = std::fs::read_to_string(&path).expect("a text");
             for (at, _) in sql.match_indices("    security definer ") {
                 let start = sql[..at].rfind("create function").expect("its head");
-                let above = sql[..start]
-                    .trim_end()
-                    .lines()
-                    .next_back()
-                    .unwrap_or_default();
-                assert!(
-                    above.starts_with("-- A definer: "),
-                    "{}: {above}",
-                    path.display()
-                );
+                let mut above = sql[..start].trim_end().lines().rev();
+                let says_why = above
+                    .by_ref()
+                    .take_while(|line| line.starts_with("--"))
+                    .any(|line| line.starts_with("-- A definer: "));
+                assert!(says_why, "{}: {}", path.display(), &sql[start..at]);
                 definers += 1;
             }
         }

@@ -37,6 +37,25 @@ mod tests {
         }
     }
 
+    /// The hooks know these functions by their oids.
+    #[pg_test]
+    fn the_functions_that_leave_something_are_known() {
+        let known = crate::hooks::SESSION_LOCKS
+            .map(|oid| oid.to_string())
+            .join(",");
+        assert_eq!(
+            text(
+                "select string_agg(oid::text, ',' order by oid) from pg_proc
+                 where proname ~ '^pg_(try_)?advisory_lock'"
+            ),
+            known
+        );
+        assert_eq!(
+            number("select 'set_config'::regproc::oid::int8"),
+            i64::from(crate::hooks::SET_CONFIG)
+        );
+    }
+
     #[pg_test]
     fn a_temporary_table_is_one_under_any_name() {
         let acme = tenant("acme");

@@ -346,6 +346,97 @@ mod tests {
         assert!(complaint(&insert(r#"{"title":"x","tags":[]}"#)).starts_with("TN402 tags"));
     }
 
+    /// A trigger that waits for PostgreSQL's own code gets it.
+    #[pg_test]
+    fn a_triggers_own_handler_sees_the_error_as_it_is() {
+        let acme = tenant("acme");
+        run("create table tests.parent (id int primary key);
+             create table tests.child (id int references tests.parent);
+             grant insert on tests.child to tenancy_app;
+             create function tests.careful() returns trigger language plpgsql as $$
+             begin
+                 begin
+                     insert into tests.child values (1);
+                 exception when foreign_key_violation then
+                     new.description := 'handled';
+                 end;
+                 return new;
+             end $$;
+             create trigger careful before insert on tenancy.tasks
+                 for each row execute function tests.careful()");
+        become_app_of(&acme);
+        assert_eq!(
+            answer(&insert(r#"{"title":"x"}"#))["description"],
+            "handled"
+        );
+        run("reset role");
+        run(
+            "create or replace function tests.careful() returns trigger language plpgsql as $$
+             begin
+                 insert into tests.child values (1);
+                 return new;
+             end $$",
+        );
+        become_role("tenancy_app");
+        assert_eq!(outcome(&insert(r#"{"title":"x"}"#)), "23503");
+    }
+
+    #[pg_test]
+    fn hostile_json_is_refused_and_not_followed() {
+        let acme = tenant("acme");
+        run("alter table tenancy.tasks add column tags text[]");
+        run("grant insert (tags) on tenancy.tasks to tenancy_app");
+        become_app_of(&acme);
+        let deep = format!(
+            "{{\"title\":\"x\",\"tags\":{}{}}}",
+            "[".repeat(4000),
+            "]".repeat(4000)
+        );
+        assert_eq!(outcome(&insert(&deep)), "TN405");
+        let six = format!(
+            "{{\"title\":\"x\",\"tags\":{}\"a\"{}}}",
+            "[".repeat(6),
+            "]".repeat(6)
+        );
+        assert_eq!(outcome(&insert(&six)), "00000");
+        let many: String = (0..3000).map(|i| format!("\"k{i}\":1,")).collect();
+        assert_eq!(
+            outcome(&insert(&format!("{{{many}\"title\":\"x\"}}"))),
+            "TN405"
+        );
+        let huge = format!("{{\"title\":\"{}\"}}", "x".repeat(40 << 20));
+        assert_eq!(outcome(&insert(&huge)), "TN405");
+        assert!(
+            complaint(&insert(r#"{"title":"a","title":"b","status":"done"}"#))
+                .starts_with("TN405 title")
+        );
+    }
+
+    /// More kinds of statements in one transaction than are kept after it.
+    #[pg_test]
+    fn many_kinds_of_statements_are_fine() {
+        let acme = tenant("acme");
+        let columns: Vec<String> = (1..=9).map(|i| format!("o{i} text")).collect();
+        run(&format!(
+            "alter table tenancy.tasks add column {}",
+            columns.join(", add column ")
+        ));
+        run("grant insert, update on tenancy.tasks to tenancy_app");
+        become_app_of(&acme);
+        let nobody = uuid::Uuid::nil();
+        for subset in 1..512_u32 {
+            let fields: Vec<String> = (0..9)
+                .filter(|i| subset & 1 << i != 0)
+                .map(|i| format!("\"o{}\":\"x\"", i + 1))
+                .collect();
+            let fields = fields.join(",");
+            run(&format!(
+                "select tenancy.update_row('tenancy.tasks', '{nobody}', '{{{fields}}}')"
+            ));
+        }
+        assert_eq!(answer(&list(r#"{"count":"exact"}"#))["total"], 0);
+    }
+
     #[pg_test]
     fn what_others_refer_to_is_not_deleted() {
         let acme = tenant("acme");

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attacks;
 mod bad_input;
 mod dump;
 mod errors;
