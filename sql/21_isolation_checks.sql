@@ -65,7 +65,7 @@ begin
         then
             reason := 'it belongs to the system';
             way_out := 'Make a table of your own.';
-        elsif part.extname = 'pg_tenancy' then
+        elsif part.relnamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace) then
             reason := 'it is a table of pg_tenancy itself, which keeps it apart already';
             way_out := 'Nothing is left to do.';
         elsif part.extname is not null then

@@ -32,6 +32,12 @@ begin
             return next tenancy_private.step_named(70, exclusive, 'none', 'The boundary takes its place.',
                 format('drop policy %I on %s', old.polname, part.member));
         end loop;
+        if not is_isolated and not replace_policies and exists (
+            select from pg_policy as p where p.polrelid = part.member and p.polname <> 'tenant_boundary')
+        then
+            raise notice '% keeps its policies; within the tenant they are the rule', part.member
+                using hint = 'replace_policies => true drops them.';
+        end if;
         if not is_isolated then
             return next tenancy_private.step_named(71, exclusive, 'none', 'The wall: restrictive, so that no other policy opens it.',
                 format('create policy tenant_boundary on %s as restrictive for all to public using (%I = tenancy.current_tenant_id()) with check (%I = tenancy.current_tenant_id())',

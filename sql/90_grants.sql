@@ -22,7 +22,7 @@ begin
         join pg_catalog.pg_class as c on c.oid = t.typrelid and c.relkind = 'c'
         where t.typnamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
         union all
-        select pg_catalog.format('alter function %s owner to tenancy_owner', p.oid::regprocedure)
+        select pg_catalog.format('alter routine %s owner to tenancy_owner', p.oid::regprocedure)
         from pg_catalog.pg_proc as p
         where p.pronamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
           -- An event trigger's function belongs to a superuser, like the trigger.
@@ -37,7 +37,7 @@ alter schema tenancy_private owner to tenancy_owner;
 
 revoke all on schema tenancy, tenancy_private from public;
 revoke all on all tables in schema tenancy, tenancy_private from public;
-revoke all on all functions in schema tenancy, tenancy_private from public;
+revoke all on all routines in schema tenancy, tenancy_private from public;
 revoke all on type tenancy.registration, tenancy.credentials from public;
 
 grant usage on schema tenancy

@@ -45,10 +45,22 @@ pgrx::extension_sql_file!("../../sql/16_rows.sql", requires = ["15_platform"]);
 pgrx::extension_sql_file!("../../sql/17_service.sql", requires = ["16_rows"]);
 pgrx::extension_sql_file!("../../sql/18_drop_guard.sql", requires = ["17_service"]);
 pgrx::extension_sql_file!("../../sql/20_catalog.sql", requires = ["18_drop_guard"]);
-pgrx::extension_sql_file!("../../sql/21_isolation_checks.sql", requires = ["20_catalog"]);
-pgrx::extension_sql_file!("../../sql/22_isolation_columns.sql", requires = ["21_isolation_checks"]);
-pgrx::extension_sql_file!("../../sql/23_isolation_references.sql", requires = ["22_isolation_columns"]);
-pgrx::extension_sql_file!("../../sql/24_isolation_keys.sql", requires = ["23_isolation_references"]);
+pgrx::extension_sql_file!(
+    "../../sql/21_isolation_checks.sql",
+    requires = ["20_catalog"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/22_isolation_columns.sql",
+    requires = ["21_isolation_checks"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/23_isolation_references.sql",
+    requires = ["22_isolation_columns"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/24_isolation_keys.sql",
+    requires = ["23_isolation_references"]
+);
 pgrx::extension_sql_file!("../../sql/25_isolate.sql", requires = ["24_isolation_keys"]);
 pgrx::extension_sql_file!("../../sql/26_backfill.sql", requires = ["25_isolate"]);
 pgrx::extension_sql_file!("../../sql/27_release.sql", requires = ["26_backfill"]);

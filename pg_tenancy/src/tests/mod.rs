@@ -8,9 +8,13 @@
 mod context;
 mod forgery;
 mod invariants;
+mod isolate;
+mod isolate_keys;
+mod isolate_kinds;
 mod isolation;
 mod onboarding;
 mod plans;
+mod release;
 mod reports;
 mod rows;
 mod support;
