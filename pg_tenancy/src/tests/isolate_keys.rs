@@ -40,8 +40,10 @@ mod tests {
 
     #[pg_test]
     fn references_get_the_tenant_whichever_table_comes_first() {
+        alone();
         for order in [["courses", "enrolments"], ["enrolments", "courses"]] {
             courses("on delete cascade on update cascade deferrable initially deferred");
+            run("set constraints all immediate");
             run("comment on constraint to_course on enrolments is 'must be a course'");
             for table in order {
                 isolate(&format!("'{table}'"));
@@ -80,6 +82,7 @@ mod tests {
 
     #[pg_test]
     fn set_null_and_set_default_keep_the_tenant() {
+        alone();
         for (action, left) in [("set null", "-"), ("set default", "1")] {
             let [acme, _globex] = courses(&format!("on delete {action}"));
             isolate("'courses'");
@@ -105,6 +108,7 @@ mod tests {
 
     #[pg_test]
     fn a_reference_to_another_tenants_row_is_refused() {
+        alone();
         let [acme, _globex] = courses("");
         isolate("'courses'");
         isolate("'enrolments'");
@@ -122,6 +126,7 @@ mod tests {
 
     #[pg_test]
     fn rows_that_cross_are_named_and_nothing_changes() {
+        alone();
         courses("");
         run("update enrolments set course = 1 where id = 2");
         isolate("'courses'");
@@ -140,6 +145,7 @@ mod tests {
 
     #[pg_test]
     fn rows_that_cross_are_found_from_the_other_side_and_within_a_table() {
+        alone();
         let [_, globex] = courses("");
         run("update enrolments set course = 1 where id = 2");
         isolate("'enrolments'");
@@ -149,6 +155,7 @@ mod tests {
 
     #[pg_test]
     fn a_table_that_refers_to_itself_may_not_cross() {
+        alone();
         courses("");
         run("update enrolments set earlier = 1 where id = 2");
         assert_eq!(
@@ -159,6 +166,7 @@ mod tests {
 
     #[pg_test]
     fn uniqueness_is_per_tenant_where_asked() {
+        alone();
         let [acme, _globex] = courses("");
         run("create unique index by_lower on courses (lower(code)) where code is not null");
         assert_eq!(
@@ -183,6 +191,7 @@ mod tests {
 
     #[pg_test]
     fn uniqueness_stays_where_it_is_not_asked_for() {
+        alone();
         let [acme, _globex] = courses("");
         isolate("'courses'");
         assert_eq!(definition("courses", "courses_code_key"), "UNIQUE (code)");
@@ -195,6 +204,7 @@ mod tests {
 
     #[pg_test]
     fn a_key_that_others_need_waits_for_them() {
+        alone();
         courses("");
         run("create view per_course as select id, code, count(*) from courses group by id");
         isolate("'courses'");
@@ -215,6 +225,7 @@ mod tests {
 
     #[pg_test]
     fn a_reference_over_two_columns_stays_all_or_nothing() {
+        alone();
         let acme = tenant("acme");
         run("create table rooms (house integer, number integer, primary key (house, number))");
         run("create table desks (id integer primary key, house integer, number integer,
@@ -233,6 +244,7 @@ mod tests {
 
     #[pg_test]
     fn a_reference_that_is_not_validated_stays_so() {
+        alone();
         let acme = tenant("acme");
         run("create table a (id integer primary key)");
         run("create table b (id integer primary key, a integer)");
@@ -248,6 +260,7 @@ mod tests {
 
     #[pg_test]
     fn what_would_take_the_tenant_away_is_refused() {
+        alone();
         run("create table a (id integer primary key)");
         run("create table b (id integer primary key, a integer references a on update set null)");
         isolate("'a'");
@@ -266,6 +279,7 @@ mod tests {
 
     #[pg_test]
     fn a_unique_key_that_an_open_table_refers_to_is_refused() {
+        alone();
         run("create table a (id integer primary key, code text unique)");
         run("create table b (id integer primary key, code text references a (code))");
         assert_eq!(
@@ -282,6 +296,7 @@ mod tests {
 
     #[pg_test]
     fn replication_and_details_of_a_key_stay() {
+        alone();
         run(
             "create table r (id integer not null, n integer not null, x integer,
                 constraint r_pk primary key (id) include (x) deferrable initially deferred,

@@ -13,6 +13,7 @@ mod tests {
 
     #[pg_test]
     fn every_partition_is_behind_the_wall() {
+        alone();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         run(
             "create table events (id bigserial, at date, kind text, primary key (id, at, kind)) partition by range (at)",
@@ -48,6 +49,7 @@ mod tests {
 
     #[pg_test]
     fn a_partition_that_came_later_is_isolated_by_its_own_name() {
+        alone();
         run(
             "create table events (id bigint, at date, primary key (id, at)) partition by range (at)",
         );
@@ -68,6 +70,7 @@ mod tests {
 
     #[pg_test]
     fn inheritance_children_are_isolated_with_their_parent() {
+        alone();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         run("create table base (id integer primary key)");
         run("create table child (extra text, primary key (id)) inherits (base)");
@@ -90,6 +93,7 @@ mod tests {
 
     #[pg_test]
     fn names_may_be_odd_and_long() {
+        alone();
         let acme = tenant("acme");
         let long = "x".repeat(63);
         run("create schema \"a \"\"b\"\" ü\"");
@@ -116,6 +120,7 @@ mod tests {
 
     #[pg_test]
     fn views_read_as_who_asks_and_copies_leave_the_reach() {
+        alone();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         run("create table t (id integer primary key)");
         run("insert into t values (1)");
@@ -132,6 +137,7 @@ mod tests {
 
     #[pg_test]
     fn what_can_not_be_isolated_is_refused() {
+        alone();
         run("create temporary table temporary (id integer)");
         run("create unlogged table unlogged (id integer)");
         run("create table plain (id integer primary key)");
@@ -183,6 +189,7 @@ mod tests {
 
     #[pg_test]
     fn a_table_of_another_extension_is_refused() {
+        alone();
         run("create table theirs (id integer)");
         run("insert into pg_depend values ('pg_class'::regclass, 'theirs'::regclass, 0, 'pg_extension'::regclass,
              (select oid from pg_extension where extname = 'plpgsql'), 0, 'e')");
@@ -195,6 +202,7 @@ mod tests {
 
     #[pg_test]
     fn a_column_that_can_not_hold_a_tenant_is_refused() {
+        alone();
         run("create table numbers (id integer primary key, company integer)");
         run("create domain mine as uuid");
         run("create table domains (id integer primary key, tenant_id mine)");
@@ -216,6 +224,7 @@ mod tests {
 
     #[pg_test]
     fn arguments_that_say_too_much_or_nothing_are_refused() {
+        alone();
         let acme = tenant("acme");
         run("create table t (id integer primary key, company integer)");
         let id = acme.id;
@@ -246,6 +255,7 @@ mod tests {
 
     #[pg_test]
     fn inside_a_tenant_nothing_is_isolated_or_released() {
+        alone();
         let acme = tenant("acme");
         run("create table t (id integer primary key)");
         run(&format!("select tenancy.set_tenant_context('{}')", acme.id));
@@ -264,6 +274,7 @@ mod tests {
 
     #[pg_test]
     fn only_a_superuser_isolates() {
+        alone();
         run("create table t (id integer primary key)");
         run("grant execute on function tenancy.isolate_table to tenancy_admin");
         for role in [

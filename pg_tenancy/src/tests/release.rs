@@ -31,6 +31,7 @@ mod tests {
 
     #[pg_test]
     fn a_released_table_works_as_before_and_keeps_rows_and_column() {
+        alone();
         let acme = students();
         text("select tenancy.release_table('students')");
         assert_eq!(
@@ -63,6 +64,7 @@ mod tests {
 
     #[pg_test]
     fn the_application_does_not_see_a_released_table() {
+        alone();
         let acme = students();
         text("select tenancy.release_table('students')");
         become_app_of(&acme);
@@ -72,6 +74,7 @@ mod tests {
 
     #[pg_test]
     fn what_still_refers_to_isolated_rows_names_its_tenant() {
+        alone();
         students();
         text("select tenancy.release_table('marks')");
         assert_eq!(
@@ -83,6 +86,7 @@ mod tests {
 
     #[pg_test]
     fn a_table_can_be_isolated_again() {
+        alone();
         students();
         for _ in 0..2 {
             text("select tenancy.release_table('students')");
@@ -94,6 +98,7 @@ mod tests {
 
     #[pg_test]
     fn a_key_that_only_the_tenant_makes_unique_is_kept_when_told_to() {
+        alone();
         students();
         let globex = tenant("globex");
         run(&format!(
@@ -115,6 +120,7 @@ mod tests {
 
     #[pg_test]
     fn own_policies_survive_a_release() {
+        alone();
         students();
         run("create policy own on students using (true)");
         text("select tenancy.release_table('students')");
@@ -132,6 +138,7 @@ mod tests {
 
     #[pg_test]
     fn partitions_are_released_with_their_table() {
+        alone();
         run(
             "create table events (id bigint, at date, primary key (id, at)) partition by range (at)",
         );
@@ -155,6 +162,7 @@ mod tests {
 
     #[pg_test]
     fn what_is_not_isolated_is_not_released() {
+        alone();
         run("create table plain (id integer)");
         assert_eq!(outcome("select tenancy.release_table('plain')"), "TN708");
         assert_eq!(

@@ -7,6 +7,7 @@
 mod bad_input;
 mod dump;
 mod errors;
+mod isolate;
 mod logs;
 mod outage;
 mod pool;
