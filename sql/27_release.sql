@@ -130,8 +130,9 @@ as $$
 declare
     label text;
 begin
-    execute format('select (%1$s)::text from only %2$s group by %1$s having count(*) > 1 limit 1',
-        tenancy_private.quoted(key_columns), relation) into label;
+    execute format('select (%1$s)::text from %2$s group by %1$s having count(*) > 1 limit 1',
+        tenancy_private.quoted(key_columns),
+        case (select c.relkind from pg_class as c where c.oid = require_unique.relation) when 'r' then 'only ' else '' end || relation) into label;
     if label is not null then
         raise exception 'more than one tenant has a row of % with the key %', relation, label
             using errcode = 'TN709', hint = 'keep_keys => true leaves the tenant in the keys and references.';

@@ -131,7 +131,7 @@ mod tests {
         run("create table bills (id bigint primary key, customer text)");
         run("insert into bills values (1, 'acme'), (2, 'globex')");
         isolate(
-            "'bills', mapping => 'select slug, id from tenancy.tenants', mapping_column => 'customer'",
+            "'bills', mapping => ' SELECT slug, id FROM tenancy.tenants', mapping_column => 'customer'",
         );
         become_app_of(&globex);
         assert_eq!(number("select id from bills"), 2);

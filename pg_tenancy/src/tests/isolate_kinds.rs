@@ -92,6 +92,17 @@ mod tests {
     }
 
     #[pg_test]
+    fn a_part_that_another_table_shows_too_is_refused() {
+        alone();
+        run("create table base (id integer)");
+        run("create table window_to (id integer)");
+        run("create table child () inherits (base, window_to)");
+        assert_eq!(outcome("select tenancy.isolate_table('base')"), "TN701");
+        run("alter table child no inherit window_to");
+        isolate("'base'");
+    }
+
+    #[pg_test]
     fn names_may_be_odd_and_long() {
         alone();
         let acme = tenant("acme");
@@ -226,7 +237,7 @@ mod tests {
     fn arguments_that_say_too_much_or_nothing_are_refused() {
         alone();
         let acme = tenant("acme");
-        run("create table t (id integer primary key, company integer)");
+        run("create table t (id integer primary key, company integer, self integer references t)");
         let id = acme.id;
         for arguments in [
             format!("tenant => '{id}', parent => 'x'"),
@@ -240,6 +251,7 @@ mod tests {
             "mapping => 'select 1, null::uuid; drop table t', mapping_column => 'company'".to_owned(),
             "mapping => 'select 1, id from tenancy.tenants union all select 1, tenancy.uuid_v7()', mapping_column => 'company'".to_owned(),
             "unique_per_tenant => '{t_pkeyy}'".to_owned(),
+            "parent => 'self'".to_owned(),
         ] {
             assert_eq!(
                 outcome(&format!("select tenancy.isolate_table('t', {arguments})")),

@@ -93,7 +93,11 @@ async fn of_ten_calls_at_once_one_isolates_the_table() {
     for _ in 0..10 {
         let client = database.superuser().await;
         calls.push(tokio::spawn(async move {
-            text(&client, &format!("select tenancy.isolate_table('students', {BY_TOWN})")).await
+            text(
+                &client,
+                &format!("select tenancy.isolate_table('students', {BY_TOWN})"),
+            )
+            .await
         }));
     }
     let mut now = 0;
@@ -168,7 +172,10 @@ async fn a_failure_halfway_leaves_the_table_as_it_was() {
 #[tokio::test]
 async fn a_plan_that_is_run_by_hand_comes_to_the_same() {
     let tables = [
-        ("students", format!("{BY_TOWN}, unique_per_tenant => '{{*}}'")),
+        (
+            "students",
+            format!("{BY_TOWN}, unique_per_tenant => '{{*}}'"),
+        ),
         ("courses", BY_TOWN.to_owned()),
         ("marks", "parent => 'student_id'".to_owned()),
         ("visits", "parent => 'visits_student_id_fkey'".to_owned()),
@@ -179,7 +186,11 @@ async fn a_plan_that_is_run_by_hand_comes_to_the_same() {
         let dba = database.superuser().await;
         for (table, arguments) in &tables {
             if way == "call" {
-                text(&dba, &format!("select tenancy.isolate_table('{table}', {arguments})")).await;
+                text(
+                    &dba,
+                    &format!("select tenancy.isolate_table('{table}', {arguments})"),
+                )
+                .await;
                 continue;
             }
             let online = way == "online";
@@ -196,7 +207,11 @@ async fn a_plan_that_is_run_by_hand_comes_to_the_same() {
                 run(&dba, &format!("begin; {}; commit", plan.join("; "))).await;
             }
             assert_eq!(
-                text(&dba, &format!("select count(*) from tenancy.plan_isolate_table('{table}')")).await,
+                text(
+                    &dba,
+                    &format!("select count(*) from tenancy.plan_isolate_table('{table}')")
+                )
+                .await,
                 "0",
                 "{way}: {table}"
             );
@@ -234,7 +249,11 @@ async fn a_backfill_commits_as_it_goes_and_goes_on_where_it_stopped() {
     let call = "call tenancy.backfill_tenant('marks', parent => 'student_id', batch_size => 2000)";
 
     // Somebody holds a row of the last block, so it can't get to the end.
-    run(&other, "begin; select * from marks where id = 30000 for update").await;
+    run(
+        &other,
+        "begin; select * from marks where id = 30000 for update",
+    )
+    .await;
     run(&dba, "set lock_timeout = '200ms'").await;
     assert_eq!(sqlstate(&dba, call).await, "55P03");
     let filled: i64 = database.count("marks", "tenant_id is not null").await;
@@ -260,7 +279,12 @@ async fn a_backfill_commits_as_it_goes_and_goes_on_where_it_stopped() {
         .await,
         "30000 100.0 t"
     );
-    assert_eq!(database.count("marks", "tenant_id is null or changed_at is not null").await, 0);
+    assert_eq!(
+        database
+            .count("marks", "tenant_id is null or changed_at is not null")
+            .await,
+        0
+    );
     run(&dba, "select tenancy.isolate_table('marks')").await;
 }
 
@@ -295,13 +319,31 @@ async fn a_backfill_says_which_rows_nothing_gives_a_tenant() {
     run(&dba, "alter table students add column tenant_id uuid").await;
     let call = "call tenancy.backfill_tenant('students', mapping => 'select slug, id from tenancy.tenants where slug = ''north''', mapping_column => 'town')";
     assert_eq!(sqlstate(&dba, call).await, "TN703");
-    assert_eq!(database.count("students", "tenant_id is not null").await, 50);
+    assert_eq!(
+        database.count("students", "tenant_id is not null").await,
+        50
+    );
     for (call, expected) in [
-        ("begin; call tenancy.backfill_tenant('students', tenant => (null))", "TN705"),
-        ("call tenancy.backfill_tenant('courses', mapping => 'select slug, id from tenancy.tenants', mapping_column => 'town')", "TN702"),
-        ("call tenancy.backfill_tenant('roll', parent => 'x')", "TN701"),
-        ("call tenancy.backfill_tenant('students', parent => 'x')", "TN705"),
-        ("begin; call tenancy.backfill_tenant('students', mapping => 'select slug, id from tenancy.tenants', mapping_column => 'town')", "2D000"),
+        (
+            "begin; call tenancy.backfill_tenant('students', tenant => (null))",
+            "TN705",
+        ),
+        (
+            "call tenancy.backfill_tenant('courses', mapping => 'select slug, id from tenancy.tenants', mapping_column => 'town')",
+            "TN702",
+        ),
+        (
+            "call tenancy.backfill_tenant('roll', parent => 'x')",
+            "TN701",
+        ),
+        (
+            "call tenancy.backfill_tenant('students', parent => 'x')",
+            "TN705",
+        ),
+        (
+            "begin; call tenancy.backfill_tenant('students', mapping => 'select slug, id from tenancy.tenants', mapping_column => 'town')",
+            "2D000",
+        ),
     ] {
         assert_eq!(sqlstate(&dba, call).await, expected, "{call}");
         run(&dba, "rollback").await;
