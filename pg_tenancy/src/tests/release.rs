@@ -137,6 +137,32 @@ mod tests {
     }
 
     #[pg_test]
+    fn a_table_of_one_row_per_tenant_keeps_its_key() {
+        alone();
+        let acme = tenant("acme");
+        run("create table companies (id uuid primary key, name text)");
+        run(
+            "create table bills (id integer primary key, company_id uuid not null references companies)",
+        );
+        run(&format!(
+            "insert into companies values ('{0}', 'x'); insert into bills values (1, '{0}')",
+            acme.id
+        ));
+        text("select tenancy.isolate_table('companies', tenant_column => 'id')");
+        text("select tenancy.isolate_table('bills', tenant_column => 'company_id')");
+        assert_eq!(
+            definition("bills_company_id_fkey"),
+            "FOREIGN KEY (company_id) REFERENCES companies(id)"
+        );
+        for table in ["companies", "bills"] {
+            text(&format!("select tenancy.release_table('{table}')"));
+        }
+        assert_eq!(definition("companies_pkey"), "PRIMARY KEY (id)");
+        assert_eq!(definition("bills_pkey"), "PRIMARY KEY (id)");
+        assert_eq!(outcome("insert into bills values (2, null)"), "23502");
+    }
+
+    #[pg_test]
     fn partitions_are_released_with_their_table() {
         alone();
         run(
