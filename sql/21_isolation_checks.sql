@@ -51,7 +51,11 @@ begin
     end if;
 
     for part in
-        select m.member, m.kind, c.relpersistence, c.relnamespace, c.reloftype, e.extname
+        select m.member, m.kind, c.relpersistence, c.relnamespace, c.reloftype, e.extname, (
+                select i.inhparent::regclass from pg_inherits as i
+                where i.inhrelid = c.oid
+                  and not i.inhparent in (select o.member from tenancy_private.members(target) as o)
+                limit 1) as other
         from tenancy_private.members(target) as m
         join pg_class as c on c.oid = m.member
         left join pg_depend as d
@@ -65,7 +69,7 @@ begin
         then
             reason := 'it belongs to the system';
             way_out := 'Make a table of your own.';
-        elsif part.extname = 'pg_tenancy' then
+        elsif part.relnamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace) then
             reason := 'it is a table of pg_tenancy itself, which keeps it apart already';
             way_out := 'Nothing is left to do.';
         elsif part.extname is not null then
@@ -89,6 +93,9 @@ begin
         elsif part.relpersistence = 'u' then
             reason := 'it is unlogged, and a crash would empty it for every tenant';
             way_out := format('alter table %s set logged', part.member);
+        elsif part.other is not null then
+            reason := format('it is a part of %s, too, which would show its rows', part.other);
+            way_out := format('alter table %s no inherit %s', part.member, part.other);
         elsif part.reloftype <> 0 then
             reason := 'its columns belong to a type';
             way_out := format('alter table %s not of', part.member);
@@ -133,7 +140,7 @@ begin
         if found.atttypid <> 'uuid'::regtype then
             raise exception 'the column "%" of % is of type %, and a tenant is a uuid', wanted, found.member, found.type
                 using errcode = 'TN702',
-                      hint = format('Keep it as the company''s own key: mapping => ''select key, tenant_id from …'', mapping_column => %L; the tenant gets a column beside it.', wanted);
+                      hint = format('Keep it as the company''s own key, with a new column beside it: tenant_column => a new name, mapping => ''select key, tenant_id from …'', mapping_column => %L', wanted);
         elsif found.attgenerated <> '' then
             raise exception 'the column "%" of % is generated', wanted, found.member
                 using errcode = 'TN702', hint = format('alter table %s alter column %I drop expression', found.member, wanted);

@@ -27,7 +27,7 @@ create function tenancy_private.mapping_query(mapping text)
     language sql stable
     set search_path = pg_catalog, pg_temp
 as $$
-    select case when mapping ~ '^\s*(select|with|values|table)\M' then mapping
+    select case when mapping ~* '^[\s(]*(select|with|values|table)\M' then mapping
         else 'select * from ' || coalesce(to_regclass(mapping)::text, mapping) end
 $$;
 comment on function tenancy_private.mapping_query(text) is 'A mapping as a query: itself, or all of the table that it names.';
@@ -87,6 +87,9 @@ begin
     if key.oid is null then
         raise exception '% has no foreign key "%"', target, parent
             using errcode = 'TN705', hint = 'parent is the name of a foreign key, or the one column that it stands on.';
+    elsif key.confrelid = target and tenancy_private.tenant_column(target) is null then
+        raise exception '% can''t take its tenants from itself, by "%"', target, key.conname
+            using errcode = 'TN705', hint = 'Give tenant, or mapping and mapping_column, or another parent.';
     elsif tenancy_private.tenant_column(key.confrelid::regclass) is null then
         raise exception '% takes its tenants from %, which is not isolated', target, key.confrelid::regclass
             using errcode = 'TN705', hint = format('First: select tenancy.isolate_table(%L)', key.confrelid::regclass);
@@ -149,11 +152,38 @@ begin
             raise exception 'the mapping gives the key "%" to more than one tenant', wrong
                 using errcode = 'TN705', hint = 'Each key belongs to one tenant.';
         end if;
+        execute format('select m.tenant_id::text from (%s) as m (key, tenant_id) where not exists (select from tenancy.tenants as t where t.id = m.tenant_id) and m.tenant_id is not null limit 1',
+            tenancy_private.mapping_query(mapping)) into wrong;
+        if wrong is not null then
+            raise exception 'the mapping names a tenant that does not exist: %', wrong
+                using errcode = 'TN705', hint = 'Every tenant stands in tenancy.tenants.';
+        end if;
     end if;
 end
 $$;
 comment on function tenancy_private.refuse_sources(regclass, name, uuid, name, text, name, name[]) is
     'Raises for arguments that say nothing or too much: TN705, TN601.';
+
+-- Without triggers no foreign key is checked either: that is only done where
+-- require_tenants() checks all there is to check.
+create function tenancy_private.can_silence(target regclass, tenant_column name)
+    returns boolean
+    language sql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+    select exists (
+            select from tenancy_private.members(target) as m
+            join pg_trigger as t on t.tgrelid = m.member
+            where not t.tgisinternal)
+        and not exists (
+            select from tenancy_private.members(target) as m
+            join pg_constraint as k on k.contype = 'f' and m.member in (k.conrelid::regclass, k.confrelid::regclass)
+            where k.confrelid <> 'tenancy.tenants'::regclass
+              and can_silence.tenant_column = any (
+                  tenancy_private.columns(m.member, case m.member when k.conrelid then k.conkey else k.confkey end)))
+$$;
+comment on function tenancy_private.can_silence(regclass, name) is
+    'Whether a table has triggers that can be kept silent while its tenant''s column is filled.';
 
 create function tenancy_private.column_steps(
     target regclass, tenant_column name, tenant uuid, parent name, mapping text, mapping_column name, online boolean
@@ -181,10 +211,7 @@ begin
     from tenancy_private.members(target) as m
     left join pg_attribute as a on a.attrelid = m.member and a.attname = tenant_column and not a.attisdropped
     left join pg_attrdef as v on v.adrelid = m.member and v.adnum = a.attnum;
-    has_triggers := exists (
-        select from tenancy_private.members(target) as m
-        join pg_trigger as t on t.tgrelid = m.member
-        where not t.tgisinternal);
+    has_triggers := tenancy_private.can_silence(target, tenant_column);
 
     if not is_there and tenant is not null then
         -- A constant default is kept beside the table: no row is touched.

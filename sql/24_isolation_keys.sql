@@ -178,6 +178,7 @@ declare
     is_online boolean;
     made name;
     ready name;
+    names text;
     exclusive text;
 begin
     for key in
@@ -187,6 +188,8 @@ begin
             raise exception 'the key "%" of % is needed as it is by %', key.name, key.relation, array_to_string(key.needs, ' and ')
                 using errcode = 'TN706', hint = 'Isolate that first, or leave the key out of unique_per_tenant.';
         elsif key.needs <> '{}' then
+            raise notice '% keeps its primary key without the tenant for now: it is needed by %', key.relation, array_to_string(key.needs, ' and ')
+                using hint = 'Isolate that, or call again when nothing needs it.';
             continue;
         end if;
         changed := changed || key.index_id;
@@ -261,13 +264,15 @@ begin
         order by w.relation, w.wanted, w.purpose desc
     loop
         led := led || landing.relation;
+        names := array_to_string(landing.tenant || landing.wanted, '_');
         is_online := online and (select c.relkind = 'r' from pg_class as c where c.oid = landing.relation);
         return next tenancy_private.step_named(55,
             format('%s on %s', case when is_online then 'SHARE UPDATE EXCLUSIVE' else 'SHARE' end, landing.relation),
             format('builds an index of %s', landing.relation),
             landing.purpose || case when is_online then ' Not inside a transaction.' else '' end,
             format('create unique index %s%I on %s (%I, %s)', case when is_online then 'concurrently ' else '' end,
-                tenancy_private.free_name(landing.relation, array_to_string(landing.tenant || landing.wanted, '_') || '_key'),
+                tenancy_private.free_name(landing.relation,
+                    case when length(names) > 26 then 'tenant_key_' || landing.index_id else names || '_key' end),
                 landing.relation, landing.tenant, tenancy_private.quoted(landing.wanted)));
     end loop;
 

@@ -32,6 +32,12 @@ begin
             return next tenancy_private.step_named(70, exclusive, 'none', 'The boundary takes its place.',
                 format('drop policy %I on %s', old.polname, part.member));
         end loop;
+        if not is_isolated and not replace_policies and exists (
+            select from pg_policy as p where p.polrelid = part.member and p.polname <> 'tenant_boundary')
+        then
+            raise notice '% keeps its policies; within the tenant they are the rule', part.member
+                using hint = 'replace_policies => true drops them.';
+        end if;
         if not is_isolated then
             return next tenancy_private.step_named(71, exclusive, 'none', 'The wall: restrictive, so that no other policy opens it.',
                 format('create policy tenant_boundary on %s as restrictive for all to public using (%I = tenancy.current_tenant_id()) with check (%I = tenancy.current_tenant_id())',
@@ -141,19 +147,31 @@ comment on function tenancy_private.reach_steps(regclass) is
     'The steps for what stands around a table: its schema, sequences, views.';
 
 create function tenancy_private.relations_to_lock(target regclass, tenant_column name)
-    returns setof regclass
+    returns text
     language sql volatile
     set search_path = pg_catalog, pg_temp
 as $$
-    select relations_to_lock.target
-    union
-    select u.relation
-    from tenancy_private.references_without_tenant(target, tenant_column) as r
-    cross join unnest(array[(r.key).conrelid, (r.key).confrelid]::regclass[]) as u (relation)
-    where not u.relation in (select m.member from tenancy_private.members(target) as m)
+    with partners as (
+        select (r.key).conrelid::regclass as child, (r.key).confrelid::regclass as parent
+        from tenancy_private.references_without_tenant(target, tenant_column) as r
+    )
+    select string_agg(l.relation::text, ', ' order by l.place, l.relation)
+    from (
+        select u.relation, min(u.place) as place
+        from (
+            select p.parent, 1 from partners as p
+            union all
+            select relations_to_lock.target, 2
+            union all
+            select p.child, 3 from partners as p
+        ) as u (relation, place)
+        -- The table's lock is its parts', too.
+        where u.relation = target or not u.relation in (select m.member from tenancy_private.members(target) as m)
+        group by u.relation
+    ) as l
 $$;
 comment on function tenancy_private.relations_to_lock(regclass, name) is
-    'The table (which locks its parts) and the tables whose keys or references change with it.';
+    'The table and those whose keys or references change with it: what is referred to first, as an application would come to them.';
 
 create function tenancy_private.isolation_steps(
     target regclass, tenant_column name, tenant uuid, parent name, mapping text, mapping_column name,
@@ -177,12 +195,9 @@ as $$
             select * from tenancy_private.reach_steps(target)
         ) as s
     )
-    select 10, format('lock table %s in access exclusive mode', l.relations), 'ACCESS EXCLUSIVE on ' || l.relations, 'none',
+    select 10, 'lock table ' || l.relations || ' in access exclusive mode', 'ACCESS EXCLUSIVE on ' || l.relations, 'none',
         'Nobody reads or writes them until the end of the transaction.'
-    from (
-        select string_agg(o.relation::text, ', ' order by o.relation <> target, o.relation::oid) as relations
-        from tenancy_private.relations_to_lock(target, tenant_column) as o (relation)
-    ) as l
+    from tenancy_private.relations_to_lock(target, tenant_column) as l (relations)
     where not online and exists (select from steps)
     union all
     select * from steps
@@ -250,15 +265,14 @@ declare
 begin
     perform tenancy_private.refuse_caller();
     target := tenancy_private.isolation_target(isolate_table.relation);
+    wanted := tenancy_private.isolation_column(target, isolate_table.tenant_column);
     -- One call at a time, so that two never wait for each other in a circle. Then
-    -- the table; what the catalog says before that may be over.
+    -- the tables; what the catalog said before may be over, so it is asked again.
     lock table tenancy.tenants in share update exclusive mode;
-    execute format('lock table %s in access exclusive mode', target);
+    execute format('lock table %s in access exclusive mode', tenancy_private.relations_to_lock(target, wanted));
     target := tenancy_private.isolation_target(isolate_table.relation);
     wanted := tenancy_private.isolation_column(target, isolate_table.tenant_column);
-    execute (
-        select format('lock table %s in access exclusive mode', string_agg(o.relation::text, ', ' order by o.relation::oid))
-        from tenancy_private.relations_to_lock(target, wanted) as o (relation));
+    execute format('lock table %s in access exclusive mode', tenancy_private.relations_to_lock(target, wanted));
     perform tenancy_private.refuse_sources(target, wanted, isolate_table.tenant, isolate_table.parent,
         isolate_table.mapping, isolate_table.mapping_column, isolate_table.unique_per_tenant);
 

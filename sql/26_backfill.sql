@@ -95,14 +95,12 @@ $$;
 comment on function tenancy_private.plan_backfill(regclass, name, uuid, name, text, name, integer) is
     'Checks the arguments of backfill_tenant() and notes that it begins.';
 
--- Triggers stay silent, as in isolate_table().
 create function tenancy_private.backfill_batch(
     target regclass, filled_part regclass, tenant_column name, statement text, batch_size integer
 )
     returns tenancy_private.backfills
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
-    set session_replication_role = 'replica'
 as $$
 declare
     progress tenancy_private.backfills;
@@ -116,7 +114,14 @@ begin
     from tenancy_private.backfills as b
     where b.relation = target and b.part = filled_part
     for update;
-    progress.blocks := pg_relation_size(filled_part) / current_setting('block_size')::integer;
+    -- Until the commit that follows.
+    if tenancy_private.can_silence(target, tenant_column) then
+        perform set_config('session_replication_role', 'replica', true);
+    end if;
+    -- What a pass itself adds behind the last block has its tenant.
+    if progress.next_block = 0 then
+        progress.blocks := pg_relation_size(filled_part) / current_setting('block_size')::integer;
+    end if;
     -- Statistics may be missing: the next blocks tell how many rows stand in one.
     execute format('select greatest(count(*) / 8, 1) from only %s as r where r.ctid >= %L and r.ctid < %L', filled_part,
         format('(%s,0)', least(progress.next_block, 4294967286)), format('(%s,0)', least(progress.next_block + 8, 4294967294)))

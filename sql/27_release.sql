@@ -76,8 +76,9 @@ begin
                 cross join lateral tenancy_private.reference_without_tenant(k, part.member, tenant_column) as s
                 where k.contype = 'f' and k.conparentid = 0 and k.conindid = primary_key.conindid;
         end if;
-        -- A reference that keeps the tenant is no reference without one.
-        if not exists (
+        -- A reference that keeps the tenant is no reference without one; and a
+        -- table of one row per tenant has no other key.
+        if coalesce(cardinality(key_columns), 1) > 0 and not exists (
             select from pg_constraint as k
             where k.conrelid = part.member and k.contype = 'f' and k.conparentid = 0
               and k.confrelid not in (part.member, 'tenancy.tenants'::regclass)
@@ -130,8 +131,9 @@ as $$
 declare
     label text;
 begin
-    execute format('select (%1$s)::text from only %2$s group by %1$s having count(*) > 1 limit 1',
-        tenancy_private.quoted(key_columns), relation) into label;
+    execute format('select (%1$s)::text from %2$s group by %1$s having count(*) > 1 limit 1',
+        tenancy_private.quoted(key_columns),
+        case (select c.relkind from pg_class as c where c.oid = require_unique.relation) when 'r' then 'only ' else '' end || relation) into label;
     if label is not null then
         raise exception 'more than one tenant has a row of % with the key %', relation, label
             using errcode = 'TN709', hint = 'keep_keys => true leaves the tenant in the keys and references.';
@@ -149,14 +151,21 @@ as $$
 declare
     target regclass;
     present name;
+    children text;
     todo record;
-    others text;
 begin
     perform tenancy_private.refuse_caller();
     target := tenancy_private.isolation_target(release_table.relation);
     -- As isolate_table() does, and in the same order.
     lock table tenancy.tenants in share update exclusive mode;
     execute format('lock table %s in access exclusive mode', target);
+    select string_agg(distinct k.conrelid::regclass::text, ', ') into children
+    from pg_constraint as k
+    where k.contype = 'f' and k.conparentid = 0 and k.confrelid = target and k.conrelid <> target;
+    if children is not null then
+        execute format('lock table %s in access exclusive mode', children);
+    end if;
+
     present := tenancy_private.tenant_column(target);
     if present is null then
         raise exception '% is not isolated', target
@@ -164,18 +173,6 @@ begin
     elsif target <> release_table.relation then
         raise exception '% is a part of %, and is released with it', release_table.relation, target
             using errcode = 'TN701', hint = format('select tenancy.release_table(%L)', target);
-    end if;
-    select string_agg(o.oid::regclass::text, ', ' order by o.oid) into others
-    from (
-        select k.conrelid from pg_constraint as k
-        where k.contype = 'f' and k.conparentid = 0 and k.confrelid = target and k.conrelid <> target
-        union
-        select k.confrelid from pg_constraint as k
-        where k.contype = 'f' and k.conparentid = 0 and k.conrelid = target
-          and k.confrelid not in (target, 'tenancy.tenants'::regclass)
-    ) as o (oid);
-    if others is not null then
-        execute format('lock table %s in access exclusive mode', others);
     end if;
 
     for todo in

@@ -53,14 +53,14 @@ create function tenancy_private.references_of(relation regclass)
 begin atomic
     select k.oid, k.conname, k.conrelid::regclass, k.confrelid::regclass,
         k.confrelid <> 'tenancy.tenants'::regclass
-        and (k.confrelid = 'tenancy.users'::regclass or tenancy_private.column_of_tenant(k.confrelid) is not null)
+        and tenancy_private.column_of_tenant(k.confrelid) is not null
         and tenancy_private.column_of_tenant(k.conrelid) is not null
     from pg_catalog.pg_constraint as k
     where k.conrelid = references_of.relation and k.contype = 'f' and k.conparentid = 0
     order by k.conname;
 end;
 comment on function tenancy_private.references_of(regclass) is
-    'Its foreign keys, and whether both ends belong to tenants.';
+    'Its foreign keys, and whether both ends belong to tenants. A person belongs to none.';
 
 create function tenancy_private.app_may_write(relation regclass, columns jsonb, privilege text)
     returns boolean
