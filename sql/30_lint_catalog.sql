@@ -3,8 +3,9 @@
  * are the users' own, which roles are the application's, and whom a grant has
  * to name to be within its reach.
  *
- * A rule is a function lint_<rule>() that returns its findings. Why a rule
- * matters is said once, in the register of lint(). The functions have their
+ * A rule is a function lint_<rule>() that is given the walled tables, which
+ * are looked up once, and returns its findings. Why a rule matters is said
+ * once, in the register of lint(). The functions have their
  * bodies parsed when they are made, so that nobody's search_path changes what
  * they mean; names in what they return are qualified because lint() pins its own.
  */
@@ -17,10 +18,18 @@ create type tenancy_private.finding as (
 );
 comment on type tenancy_private.finding is 'What a rule of lint() found.';
 
+create type tenancy_private.walled as (
+    relation oid,
+    tenant_attnum smallint,
+    tenant_column text,
+    is_own boolean
+);
+comment on type tenancy_private.walled is 'A table that is meant to be isolated, its tenant''s column, and whether it is the extension''s.';
+
 -- Whether the boundary is unbroken is the rule boundary_changed. The others hold
 -- for every table that is meant to be isolated, so that one fault hides no other.
 create function tenancy_private.lint_walled()
-    returns table (relation oid, tenant_attnum smallint, tenant_column text, is_own boolean)
+    returns setof tenancy_private.walled
     language sql stable rows 1000
 begin atomic
     select p.polrelid, a.attnum, a.attname::text,

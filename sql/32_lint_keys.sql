@@ -5,15 +5,15 @@
  * only a key that holds the tenant stays within it.
  */
 
-create function tenancy_private.lint_references()
+create function tenancy_private.lint_references(walled tenancy_private.walled[])
     returns table (
         constraint_oid oid, name text, child oid, parent oid, is_walled boolean,
-        child_tenant smallint, on_delete "char", on_update "char", has_tenant boolean, clears_tenant boolean
+        child_tenant smallint, parent_tenant smallint, on_delete "char", on_update "char", has_tenant boolean, clears_tenant boolean
     )
     language sql stable rows 1000
 begin atomic
     select k.oid, k.conname::text, k.conrelid, k.confrelid, p.relation is not null,
-        c.tenant_attnum, k.confdeltype, k.confupdtype,
+        c.tenant_attnum, p.tenant_attnum, k.confdeltype, k.confupdtype,
         exists (
             select from generate_subscripts(k.conkey, 1) as i
             where k.conkey[i] = c.tenant_attnum and k.confkey[i] = p.tenant_attnum),
@@ -21,23 +21,22 @@ begin atomic
             (k.confdeltype in ('n', 'd') and (k.confdelsetcols is null or c.tenant_attnum = any (k.confdelsetcols)))
             or k.confupdtype in ('n', 'd'))
     from pg_catalog.pg_constraint as k
-    join tenancy_private.lint_walled() as c on c.relation = k.conrelid and not c.is_own
-    left join tenancy_private.lint_walled() as p on p.relation = k.confrelid
+    join unnest(walled) as c on c.relation = k.conrelid and not c.is_own
+    left join unnest(walled) as p on p.relation = k.confrelid
     where k.contype = 'f' and k.conparentid = 0;
 end;
-comment on function tenancy_private.lint_references() is 'The foreign keys of isolated tables, and what they do with the tenant.';
+comment on function tenancy_private.lint_references(tenancy_private.walled[]) is 'The foreign keys of isolated tables, and what they do with the tenant.';
 
 -- The same foreign key with the tenant in it, and with actions that leave the tenant alone.
-create function tenancy_private.lint_composite(constraint_oid oid)
+create function tenancy_private.lint_composite(constraint_oid oid, child_tenant smallint, parent_tenant smallint)
     returns text
     language sql stable
 begin atomic
     with reference as (
-        select k.*, c.tenant_attnum, c.tenant_column, p.tenant_attnum as parent_attnum, p.tenant_column as parent_column,
-            not coalesce(c.tenant_attnum = any (k.conkey), false) as is_missing
+        select k.*, c.attnum as tenant_attnum, c.attname as tenant_column, p.attnum as parent_attnum, p.attname as parent_column
         from pg_catalog.pg_constraint as k
-        join tenancy_private.lint_walled() as c on c.relation = k.conrelid
-        join tenancy_private.lint_walled() as p on p.relation = k.confrelid
+        join pg_catalog.pg_attribute as c on c.attrelid = k.conrelid and c.attnum = lint_composite.child_tenant
+        join pg_catalog.pg_attribute as p on p.attrelid = k.confrelid and p.attnum = lint_composite.parent_tenant
         where k.oid = lint_composite.constraint_oid
     ), columns as (
         select string_agg(quote_ident(a.attname), ', ' order by u.position) as child,
@@ -71,20 +70,20 @@ begin atomic
         || case when r.condeferred then ' initially deferred' else '' end
     from reference as r, columns as c;
 end;
-comment on function tenancy_private.lint_composite(oid) is 'The statements that make a foreign key between isolated tables composite.';
+comment on function tenancy_private.lint_composite(oid, smallint, smallint) is 'The statements that make a foreign key between isolated tables composite.';
 
-create function tenancy_private.lint_reference_without_tenant()
+create function tenancy_private.lint_reference_without_tenant(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
     select 'error', format('constraint %I on %s', r.name, r.child::regclass),
         format('refers to the isolated %s without the tenant', r.parent::regclass),
-        coalesce(tenancy_private.lint_composite(r.constraint_oid), '-- Refer to a key of that table that has the tenant in it.')
-    from tenancy_private.lint_references() as r
+        coalesce(tenancy_private.lint_composite(r.constraint_oid, r.child_tenant, r.parent_tenant), '-- Refer to a key of that table that has the tenant in it.')
+    from tenancy_private.lint_references(walled) as r
     where r.is_walled and not r.has_tenant and r.parent <> 'tenancy.tenants'::regclass;
 end;
 
-create function tenancy_private.lint_cascade_crosses()
+create function tenancy_private.lint_cascade_crosses(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -94,18 +93,18 @@ begin atomic
             when not r.has_tenant then format('changes rows of other tenants when one of %s goes', r.parent::regclass)
             else format('clears the tenant when a row of %s goes', r.parent::regclass)
         end,
-        case when r.is_walled and r.parent <> 'tenancy.tenants'::regclass then tenancy_private.lint_composite(r.constraint_oid)
+        case when r.is_walled and r.parent <> 'tenancy.tenants'::regclass then tenancy_private.lint_composite(r.constraint_oid, r.child_tenant, r.parent_tenant)
             else format('alter table %s drop constraint %I, add constraint %I %s', r.child::regclass, r.name, r.name,
                 regexp_replace(pg_get_constraintdef(r.constraint_oid),
                     ' ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT)( \([^)]*\))?', '', 'g'))
         end
-    from tenancy_private.lint_references() as r
+    from tenancy_private.lint_references(walled) as r
     where (r.on_delete in ('c', 'n', 'd') or r.on_update in ('c', 'n', 'd'))
       and (not r.has_tenant or r.clears_tenant);
 end;
 
 -- An id that is a random uuid tells nobody whether another tenant has it.
-create function tenancy_private.lint_unique_without_tenant()
+create function tenancy_private.lint_unique_without_tenant(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -122,7 +121,7 @@ begin atomic
             else format('alter table %s drop constraint %I, add constraint %I %s', i.indrelid::regclass, k.conname, k.conname,
                 regexp_replace(pg_get_constraintdef(k.oid), '\(', format('(%I, ', w.tenant_column)))
         end
-    from tenancy_private.lint_walled() as w
+    from unnest(walled) as w
     join pg_catalog.pg_index as i on i.indrelid = w.relation and (i.indisunique or i.indisexclusion)
     join pg_catalog.pg_class as c on c.oid = i.indexrelid and not c.relispartition
     left join pg_catalog.pg_constraint as k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
@@ -131,13 +130,13 @@ begin atomic
       and w.tenant_attnum <> all ((i.indkey::smallint[])[0:i.indnkeyatts - 1]);
 end;
 
-create function tenancy_private.lint_no_tenant_index()
+create function tenancy_private.lint_no_tenant_index(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
     select 'warning', w.relation::regclass::text, 'has no index that leads with the tenant',
         format('create index on %s (%I)', w.relation::regclass, w.tenant_column)
-    from tenancy_private.lint_walled() as w
+    from unnest(walled) as w
     join pg_catalog.pg_class as c on c.oid = w.relation and not c.relispartition
     where not w.is_own
       and not exists (

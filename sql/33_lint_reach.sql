@@ -3,7 +3,7 @@
  * copies, functions, triggers, sequences, publications.
  */
 
-create function tenancy_private.lint_view_without_invoker()
+create function tenancy_private.lint_view_without_invoker(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -11,7 +11,7 @@ begin atomic
         select r.ev_class as relation
         from pg_catalog.pg_depend as d
         join pg_catalog.pg_rewrite as r on r.oid = d.objid
-        join tenancy_private.lint_walled() as w on w.relation = d.refobjid
+        join unnest(walled) as w on w.relation = d.refobjid
         where d.classid = 'pg_catalog.pg_rewrite'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
         union
         select r.ev_class
@@ -36,7 +36,7 @@ begin atomic
 end;
 
 -- Row-level security can't be had on either kind.
-create function tenancy_private.lint_copy_within_reach()
+create function tenancy_private.lint_copy_within_reach(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -44,7 +44,7 @@ begin atomic
         select r.ev_class as relation
         from pg_catalog.pg_depend as d
         join pg_catalog.pg_rewrite as r on r.oid = d.objid
-        join tenancy_private.lint_walled() as w on w.relation = d.refobjid
+        join unnest(walled) as w on w.relation = d.refobjid
         where d.classid = 'pg_catalog.pg_rewrite'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
         union
         select r.ev_class
@@ -72,7 +72,7 @@ begin atomic
       and g.names is not null;
 end;
 
-create function tenancy_private.lint_definer_without_path()
+create function tenancy_private.lint_definer_without_path(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -93,7 +93,7 @@ begin atomic
         case when d.path is null then 'runs as its owner with the caller''s search_path'
             else 'runs as its owner with a search_path in which the caller''s temporary tables come first' end,
         format('alter routine %s set search_path = %s, pg_temp', d.oid::regprocedure,
-            coalesce(regexp_replace(d.path, '(^|, *)"?pg_temp"?', '', 'g'),
+            coalesce(ltrim(regexp_replace(d.path, '(^|, *)"?pg_temp"?', '', 'g'), ', '),
                 format('pg_catalog, %I', d.pronamespace::regnamespace::text)))
     from definer as d
     -- An empty path makes the function name the schema of whatever it uses. A body
@@ -102,7 +102,7 @@ begin atomic
        or d.path not in ('', '""') and d.path !~ ', *"?pg_temp"?$';
 end;
 
-create function tenancy_private.lint_bypassing_function()
+create function tenancy_private.lint_bypassing_function(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -123,7 +123,7 @@ begin atomic
       and g.names is not null and tenancy_private.lint_is_usable(p.pronamespace);
 end;
 
-create function tenancy_private.lint_trigger_of_another()
+create function tenancy_private.lint_trigger_of_another(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -131,7 +131,7 @@ begin atomic
         format('runs %s, which belongs to %I and not to the owner of the table', f.oid::regprocedure, o.rolname),
         format('alter function %s owner to %s', f.oid::regprocedure, c.relowner::regrole)
     from pg_catalog.pg_trigger as t
-    join tenancy_private.lint_walled() as w on w.relation = t.tgrelid
+    join unnest(walled) as w on w.relation = t.tgrelid
     join pg_catalog.pg_class as c on c.oid = t.tgrelid
     join pg_catalog.pg_proc as f on f.oid = t.tgfoid
     join pg_catalog.pg_roles as o on o.oid = f.proowner
@@ -140,7 +140,7 @@ begin atomic
 end;
 
 -- USAGE is what an insert needs. SELECT tells how many rows all tenants made.
-create function tenancy_private.lint_sequence_within_reach()
+create function tenancy_private.lint_sequence_within_reach(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -153,7 +153,7 @@ begin atomic
     group by c.relation;
 end;
 
-create function tenancy_private.lint_publication_without_filter()
+create function tenancy_private.lint_publication_without_filter(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -169,7 +169,7 @@ begin atomic
     join pg_catalog.pg_publication_namespace as s on s.pnpubid = p.oid
     join pg_catalog.pg_namespace as n on n.oid = s.pnnspid
     where exists (
-        select from tenancy_private.lint_walled() as w
+        select from unnest(walled) as w
         join pg_catalog.pg_class as c on c.oid = w.relation
         where c.relnamespace = n.oid)
     union all
@@ -178,32 +178,32 @@ begin atomic
         format('alter publication %I drop table %s', p.pubname, w.relation::regclass)
     from pg_catalog.pg_publication as p
     join pg_catalog.pg_publication_rel as r on r.prpubid = p.oid and r.prqual is null
-    join tenancy_private.lint_walled() as w on w.relation = r.prrelid;
+    join unnest(walled) as w on w.relation = r.prrelid;
 end;
 
 -- What a column is granted stands in another place than what its table is.
-create function tenancy_private.lint_table_grants()
+create function tenancy_private.lint_table_grants(walled tenancy_private.walled[])
     returns table (relation oid, owner oid, grantee oid, name text, privilege text, columns text)
     language sql stable rows 1000
 begin atomic
     select c.oid, c.relowner, a.grantee, g.name, a.privilege_type, ''
-    from tenancy_private.lint_walled() as w
+    from unnest(walled) as w
     join pg_catalog.pg_class as c on c.oid = w.relation
     cross join lateral aclexplode(c.relacl) as a
     join tenancy_private.lint_grantees() as g on g.grantee = a.grantee
     where a.grantee <> c.relowner
     union all
     select c.oid, c.relowner, a.grantee, g.name, a.privilege_type, format(' (%I)', t.attname)
-    from tenancy_private.lint_walled() as w
+    from unnest(walled) as w
     join pg_catalog.pg_class as c on c.oid = w.relation
     join pg_catalog.pg_attribute as t on t.attrelid = c.oid and t.attacl is not null
     cross join lateral aclexplode(t.attacl) as a
     join tenancy_private.lint_grantees() as g on g.grantee = a.grantee
     where a.grantee <> c.relowner;
 end;
-comment on function tenancy_private.lint_table_grants() is 'What the application and PUBLIC hold on isolated tables.';
+comment on function tenancy_private.lint_table_grants(tenancy_private.walled[]) is 'What the application and PUBLIC hold on isolated tables.';
 
-create function tenancy_private.lint_granted_to_public()
+create function tenancy_private.lint_granted_to_public(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -211,12 +211,12 @@ begin atomic
         format('grants %s to every role', string_agg(lower(g.privilege) || g.columns, ', ' order by g.privilege, g.columns)),
         format('revoke %s on %s from public',
             string_agg(lower(g.privilege) || g.columns, ', ' order by g.privilege, g.columns), g.relation::regclass)
-    from tenancy_private.lint_table_grants() as g
+    from tenancy_private.lint_table_grants(walled) as g
     where g.grantee = 0
     group by g.relation;
 end;
 
-create function tenancy_private.lint_dangerous_grant()
+create function tenancy_private.lint_dangerous_grant(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -224,12 +224,12 @@ begin atomic
         format('grants %s to %s', string_agg(lower(g.privilege) || g.columns, ', ' order by g.privilege, g.columns), g.name),
         format('revoke %s on %s from %s',
             string_agg(lower(g.privilege) || g.columns, ', ' order by g.privilege, g.columns), g.relation::regclass, g.name)
-    from tenancy_private.lint_table_grants() as g
+    from tenancy_private.lint_table_grants(walled) as g
     where g.privilege in ('TRUNCATE', 'REFERENCES', 'TRIGGER') and g.grantee <> 0
     group by g.relation, g.grantee, g.name;
 end;
 
-create function tenancy_private.lint_schema_create()
+create function tenancy_private.lint_schema_create(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -241,7 +241,7 @@ begin atomic
     group by n.nspname;
 end;
 
-create function tenancy_private.lint_default_grant()
+create function tenancy_private.lint_default_grant(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic

@@ -7,7 +7,7 @@
  * come back; until then harden() itself shows it.
  */
 
-create function tenancy_private.lint_application_bypasses()
+create function tenancy_private.lint_application_bypasses(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -40,7 +40,7 @@ begin atomic
     group by r.rolname, p.role, p.granted;
 end;
 
-create function tenancy_private.lint_application_sees_others()
+create function tenancy_private.lint_application_sees_others(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -58,7 +58,7 @@ begin atomic
           where q.role = p.role and q.granted = p.granted));
 end;
 
-create function tenancy_private.lint_application_owns()
+create function tenancy_private.lint_application_owns(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -71,7 +71,7 @@ begin atomic
     )
     select 'error', w.relation::regclass::text, format('belongs to the application''s role %s', c.relowner::regrole),
         format('alter table %s owner to tenancy_owner', w.relation::regclass)
-    from tenancy_private.lint_walled() as w
+    from unnest(walled) as w
     join pg_catalog.pg_class as c on c.oid = w.relation
     where c.relowner in (select a.role from application as a)
     union all
@@ -86,7 +86,7 @@ begin atomic
     where d.datname = current_database() and d.datdba in (select a.role from application as a);
 end;
 
-create function tenancy_private.lint_owner_has_members()
+create function tenancy_private.lint_owner_has_members(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -126,28 +126,28 @@ end;
 comment on function tenancy_private.lint_hardened(text) is
     'What harden() takes away and the application has nevertheless.';
 
-create function tenancy_private.lint_large_objects()
+create function tenancy_private.lint_large_objects(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
     select h.* from tenancy_private.lint_hardened('large_objects') as h;
 end;
 
-create function tenancy_private.lint_other_sessions()
+create function tenancy_private.lint_other_sessions(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
     select h.* from tenancy_private.lint_hardened('sessions') as h;
 end;
 
-create function tenancy_private.lint_signals()
+create function tenancy_private.lint_signals(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
     select h.* from tenancy_private.lint_hardened('signals') as h;
 end;
 
-create function tenancy_private.lint_dblink()
+create function tenancy_private.lint_dblink(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -164,7 +164,7 @@ begin atomic
 end;
 
 -- What PostgreSQL keeps from PUBLIC: files, settings, the log, other programs.
-create function tenancy_private.lint_server_functions()
+create function tenancy_private.lint_server_functions(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -181,18 +181,6 @@ begin atomic
           select from tenancy_private.harden_objects() as h
           where h.kind = 'function' and h.object = p.oid::regprocedure::text)
     group by p.oid;
-end;
-
--- A language in which a function is not confined to the database.
-create function tenancy_private.lint_untrusted_language()
-    returns setof tenancy_private.finding
-    language sql stable
-begin atomic
-    select 'error', format('role %I', r.rolname), format('may write functions in %I, which reach the server''s files', l.lanname),
-        format('revoke usage on language %I from %I', l.lanname, r.rolname)
-    from pg_catalog.pg_language as l, aclexplode(l.lanacl) as a
-    join pg_catalog.pg_roles as r on r.oid = a.grantee
-    where not l.lanpltrusted and a.grantee in (select g.grantee from tenancy_private.lint_grantees() as g);
 end;
 
 -- Versions before these have holes in row-level security:
@@ -219,7 +207,7 @@ begin atomic
 end;
 comment on function tenancy_private.lint_version(integer) is 'The holes in row-level security that a version of PostgreSQL is known for.';
 
-create function tenancy_private.lint_server_version()
+create function tenancy_private.lint_server_version(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -227,7 +215,7 @@ begin atomic
 end;
 
 -- What is stored, and what this session has for another reason (the server's configuration file).
-create function tenancy_private.lint_compat_setting()
+create function tenancy_private.lint_compat_setting(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic

@@ -115,7 +115,7 @@ $$;
 comment on function tenancy_private.lint_remember() is
     'Keeps what the extension''s objects are now as what they should be. The last statement of the install script and of every upgrade script; and for the DBA after pg_upgrade, because each version of PostgreSQL spells definitions in its own way.';
 
-create function tenancy_private.lint_extension_changed()
+create function tenancy_private.lint_extension_changed(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language plpgsql stable
 as $$
@@ -160,7 +160,7 @@ end
 $$;
 
 -- What the extension granted is in pg_init_privs, which CREATE EXTENSION fills.
-create function tenancy_private.lint_extension_grants()
+create function tenancy_private.lint_extension_grants(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
@@ -212,7 +212,7 @@ begin atomic
     where n.object is null or t.object is null;
 end;
 
-create function tenancy_private.lint_role_changed()
+create function tenancy_private.lint_role_changed(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable
 begin atomic

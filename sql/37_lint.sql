@@ -43,7 +43,6 @@ begin atomic
         ('signals', 'A session may end every other of its own role.'),
         ('dblink', 'It opens a connection of its own, as whom it likes, without the tenant.'),
         ('server_functions', 'They reach files, settings or sessions beyond the tenant.'),
-        ('untrusted_language', 'Code in it runs as the operating system''s user of the server.'),
         ('server_version', 'The wall is row-level security, and this version has holes in it.'),
         ('compat_setting', 'Any SQL of the application can name its tenant, for as long as this is set.'),
         ('extension_changed', 'The wall relies on it, and pg_dump doesn''t carry it: a restored database differs.'),
@@ -59,6 +58,7 @@ create function tenancy.lint()
     security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
+    walled constant tenancy_private.walled[] := array(select w from tenancy_private.lint_walled() as w);
     known record;
 begin
     -- One after the other: a plan for all of them at once takes longer to make than to run.
@@ -66,9 +66,10 @@ begin
         select r.rule, r.why from tenancy_private.lint_register() as r
     loop
         return query execute format(
-            'select f.severity, %L, f.object, f.problem, %L, f.fix from tenancy_private.%I() as f
+            'select f.severity, %L, f.object, f.problem, %L, f.fix from tenancy_private.%I($1) as f
              order by array_position(array[''error'', ''warning'', ''info''], f.severity), f.object, f.fix',
-            known.rule, known.why, 'lint_' || known.rule);
+            known.rule, known.why, 'lint_' || known.rule)
+            using walled;
     end loop;
 end
 $$;

@@ -49,13 +49,22 @@ pgrx::extension_sql_file!("../../sql/15_platform.sql", requires = ["14_reports"]
 pgrx::extension_sql_file!("../../sql/16_rows.sql", requires = ["15_platform"]);
 pgrx::extension_sql_file!("../../sql/17_service.sql", requires = ["16_rows"]);
 pgrx::extension_sql_file!("../../sql/18_drop_guard.sql", requires = ["17_service"]);
-pgrx::extension_sql_file!("../../sql/30_lint_catalog.sql", requires = ["18_drop_guard"]);
-pgrx::extension_sql_file!("../../sql/31_lint_tables.sql", requires = ["30_lint_catalog"]);
+pgrx::extension_sql_file!(
+    "../../sql/30_lint_catalog.sql",
+    requires = ["18_drop_guard"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/31_lint_tables.sql",
+    requires = ["30_lint_catalog"]
+);
 pgrx::extension_sql_file!("../../sql/32_lint_keys.sql", requires = ["31_lint_tables"]);
 pgrx::extension_sql_file!("../../sql/33_lint_reach.sql", requires = ["32_lint_keys"]);
 pgrx::extension_sql_file!("../../sql/34_harden.sql", requires = ["33_lint_reach"]);
 pgrx::extension_sql_file!("../../sql/35_lint_roles.sql", requires = ["34_harden"]);
-pgrx::extension_sql_file!("../../sql/36_lint_extension.sql", requires = ["35_lint_roles"]);
+pgrx::extension_sql_file!(
+    "../../sql/36_lint_extension.sql",
+    requires = ["35_lint_roles"]
+);
 pgrx::extension_sql_file!("../../sql/37_lint.sql", requires = ["36_lint_extension"]);
 pgrx::extension_sql_file!("../../sql/50_new_tables.sql", requires = ["37_lint"]);
 pgrx::extension_sql_file!(

@@ -7,8 +7,14 @@
 
 mod context;
 mod forgery;
+mod harden;
 mod invariants;
 mod isolation;
+mod lint;
+mod lint_extension;
+mod lint_keys;
+mod lint_reach;
+mod lint_roles;
 mod new_tables;
 mod onboarding;
 mod plans;
