@@ -21,9 +21,8 @@ pub fn status(sqlstate: &str) -> Option<StatusCode> {
         "TN101" | "TN102" | "TN103" | "TN412" | "TN413" | "TN502" | "23505" => StatusCode::CONFLICT,
         "TN104" | "TN105" | "TN106" | "TN402" | "TN403" | "TN404" | "TN405" | "TN406" | "TN410"
         | "TN411" | "TN501" | "TN602" | "23502" | "23503" | "23514" => StatusCode::BAD_REQUEST,
-        "TN003" | "TN211" | "TN841" | "TN842" | "TN843" | "TN844" | "TN901" | "TN902" => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        "TN003" | "TN211" | "TN801" | "TN802" | "TN841" | "TN842" | "TN843" | "TN844" | "TN901"
+        | "TN902" => StatusCode::INTERNAL_SERVER_ERROR,
         // Two at once: the same request may succeed when it comes again.
         "40001" | "40P01" => StatusCode::CONFLICT,
         // 25006: the server has become a standby; the next connection finds the new primary.

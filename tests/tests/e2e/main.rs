@@ -8,6 +8,7 @@ mod attacks;
 mod bad_input;
 mod dump;
 mod errors;
+mod lint;
 mod logs;
 mod outage;
 mod pool;
