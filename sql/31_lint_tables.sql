@@ -93,9 +93,8 @@ begin atomic
         format('policy %I on %s', p.polname, p.polrelid::regclass),
         case when w.relation is null then 'reads a setting that any SQL can set, and there is no boundary behind it'
             else 'reads a setting that any SQL can set; the boundary holds without it' end,
-        case when w.relation is null
-            then format('select tenancy.isolate_table(%L)', p.polrelid::regclass) || '; ' else '' end
-            || format('drop policy %I on %s', p.polname, p.polrelid::regclass)
+        case when w.relation is null then format('select tenancy.isolate_table(%L, replace_policies => true)', p.polrelid::regclass)
+            else format('drop policy %I on %s', p.polname, p.polrelid::regclass) end
     from pg_catalog.pg_policy as p
     join tenancy_private.lint_relations() as c on c.relation = p.polrelid
     left join unnest(walled) as w on w.relation = p.polrelid

@@ -123,6 +123,20 @@ begin atomic
       and g.names is not null and tenancy_private.lint_is_usable(p.pronamespace);
 end;
 
+create function tenancy_private.lint_rewrite_rule(walled tenancy_private.walled[])
+    returns setof tenancy_private.finding
+    language sql stable
+begin atomic
+    select 'warning', format('rule %I on %s', r.rulename, r.ev_class::regclass),
+        format('runs as %I, the owner of the table', o.rolname),
+        format('drop rule %I on %s', r.rulename, r.ev_class::regclass)
+    from unnest(walled) as w
+    join pg_catalog.pg_rewrite as r on r.ev_class = w.relation
+    join pg_catalog.pg_class as c on c.oid = w.relation
+    join pg_catalog.pg_roles as o on o.oid = c.relowner
+    where o.rolsuper or o.rolbypassrls;
+end;
+
 create function tenancy_private.lint_trigger_of_another(walled tenancy_private.walled[])
     returns setof tenancy_private.finding
     language sql stable

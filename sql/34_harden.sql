@@ -15,10 +15,11 @@ begin atomic
     select s.subject, 'function', p.oid::regprocedure::text, p.proacl, p.proowner, s.keepers
     from pg_catalog.pg_proc as p
     join (values
-        -- pg_dump reads large objects, and every pg_dump calls set_config().
+        -- pg_dump reads large objects, and every pg_dump calls set_config(). Entering a
+        -- tenant looks for locks that the connection carries.
         ('large_objects', '^(lo_(?!open|close).*|lowrite)$', null),
         ('large_objects', '^(lo_open|lo_close|loread)$', 'tenancy_backup'),
-        ('sessions', '^(pg_stat_get_activity|pg_stat_get_backend_.*|pg_stat_get_progress_info|pg_lock_status|pg_prepared_xact|pg_blocking_pids|pg_safe_snapshot_blocking_pids)$', 'pg_monitor'),
+        ('sessions', '^(pg_stat_get_activity|pg_stat_get_backend_.*|pg_stat_get_progress_info|pg_lock_status|pg_prepared_xact|pg_blocking_pids|pg_safe_snapshot_blocking_pids)$', 'pg_monitor, tenancy_owner'),
         ('signals', '^(pg_terminate_backend|pg_cancel_backend)$', 'pg_signal_backend'),
         ('advisory_locks', '^pg_(try_)?advisory_lock(_shared)?$', null),
         ('set_config', '^set_config$', 'tenancy_backup')
@@ -29,12 +30,12 @@ begin atomic
           select from pg_catalog.pg_init_privs as i
           where i.classoid = 'pg_catalog.pg_proc'::regclass and i.objoid = p.oid and i.privtype = 'i')
     union all
-    select 'sessions', 'table', c.oid::regclass::text, c.relacl, c.relowner, 'pg_monitor'
+    select 'sessions', 'table', c.oid::regclass::text, c.relacl, c.relowner, 'pg_monitor, tenancy_owner'
     from pg_catalog.pg_class as c
     where c.relnamespace = 'pg_catalog'::regnamespace
       and c.relname in ('pg_stat_activity', 'pg_locks', 'pg_prepared_xacts')
     union all
-    select 'sessions', 'table', c.oid::regclass::text, c.relacl, c.relowner, 'pg_monitor'
+    select 'sessions', 'table', c.oid::regclass::text, c.relacl, c.relowner, 'pg_monitor, tenancy_owner'
     from pg_catalog.pg_class as c
     join pg_catalog.pg_depend as e on e.classid = 'pg_catalog.pg_class'::regclass and e.objid = c.oid and e.deptype = 'e'
     join pg_catalog.pg_extension as x on x.oid = e.refobjid and e.refclassid = 'pg_catalog.pg_extension'::regclass

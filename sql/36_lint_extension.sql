@@ -220,12 +220,15 @@ begin atomic
             case when r.rolcanlogin then 'can log in' end,
             case when r.rolsuper then 'is a superuser' end,
             case when r.rolcreaterole then 'has CREATEROLE' end,
+            case when r.rolcreatedb then 'has CREATEDB' end,
+            case when r.rolreplication then 'has REPLICATION' end,
             case when r.rolbypassrls <> w.bypasses then case when w.bypasses then 'lacks BYPASSRLS' else 'has BYPASSRLS' end end),
-        format('alter role %I nologin nosuperuser nocreaterole %s', r.rolname, case when w.bypasses then 'bypassrls' else 'nobypassrls' end)
+        format('alter role %I nologin nosuperuser nocreatedb nocreaterole noreplication %s', r.rolname, case when w.bypasses then 'bypassrls' else 'nobypassrls' end)
     from (values
         ('tenancy_owner', true), ('tenancy_app', false), ('tenancy_gateway', false), ('tenancy_authenticator', false),
         ('tenancy_reporter', false), ('tenancy_admin', false), ('tenancy_backup', true)
     ) as w (name, bypasses)
     join pg_catalog.pg_roles as r on r.rolname = w.name
-    where r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolbypassrls <> w.bypasses;
+    where r.rolcanlogin or r.rolsuper or r.rolcreatedb or r.rolcreaterole or r.rolreplication
+       or r.rolbypassrls <> w.bypasses;
 end;

@@ -27,6 +27,7 @@ begin atomic
         ('copy_within_reach', 'Row-level security does not exist for it: who may read it reads every tenant.'),
         ('definer_without_path', 'The caller puts objects of its own where the function looks, and they run as the owner.'),
         ('bypassing_function', 'Whatever it reads or writes, it does for every tenant.'),
+        ('rewrite_rule', 'What a rule adds runs with the rights of the table''s owner, whom row-level security may not hold.'),
         ('trigger_of_another', 'Its owner can change what runs in every tenant''s transaction.'),
         ('sequence_within_reach', 'It tells how much all tenants together add, and can be set back.'),
         ('publication_without_filter', 'A subscriber gets every tenant''s rows.'),
@@ -61,6 +62,9 @@ declare
     walled constant tenancy_private.walled[] := array(select w from tenancy_private.lint_walled() as w);
     known record;
 begin
+    -- This loads the library, which knows its settings' values: the rule compat_setting looks at one.
+    perform tenancy_private.context_user_id();
+
     -- One after the other: a plan for all of them at once takes longer to make than to run.
     for known in
         select r.rule, r.why from tenancy_private.lint_register() as r

@@ -91,6 +91,19 @@ mod tests {
         assert_ne!(outcome("select lo_open(0, 1)"), "42501");
     }
 
+    /// Entering looks for locks that the connection carries, in a view that is closed now.
+    #[pg_test]
+    fn entering_still_sees_what_the_connection_carries() {
+        alone();
+        let acme = tenant("acme");
+        run("select from tenancy.harden(apply => true); select pg_advisory_lock(20261121)");
+        become_role("tenancy_gateway");
+        assert_eq!(
+            outcome(&format!("select tenancy.set_tenant_context('{}')", acme.id)),
+            "TN843"
+        );
+    }
+
     #[pg_test]
     fn login_gets_its_limits_in_this_database() {
         alone();

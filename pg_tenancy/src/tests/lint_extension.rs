@@ -204,6 +204,12 @@ mod tests {
         mends(
             "error",
             "role_changed",
+            "role tenancy_reporter",
+            "alter role tenancy_reporter createdb replication",
+        );
+        mends(
+            "error",
+            "role_changed",
             "role tenancy_backup",
             "alter role tenancy_backup nobypassrls",
         );

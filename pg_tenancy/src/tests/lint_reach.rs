@@ -130,6 +130,18 @@ mod tests {
     }
 
     #[pg_test]
+    fn rewrite_rule() {
+        alone();
+        isolated_odd("");
+        mends(
+            "warning",
+            "rewrite_rule",
+            &format!("rule \"R\" on {ODD}"),
+            &format!("create rule \"R\" as on insert to {ODD} do also notify made"),
+        );
+    }
+
+    #[pg_test]
     fn trigger_of_another() {
         alone();
         isolated_odd("");

@@ -194,6 +194,23 @@ mod tests {
     }
 
     #[pg_test]
+    fn compat_setting() {
+        alone();
+        let object = "setting pg_tenancy.compat_setting";
+        let database = text("select format('database %I', current_database())");
+        for fault in [
+            "set pg_tenancy.compat_setting = 'app.tenant'",
+            &format!("alter {database} set pg_tenancy.compat_setting = 'app.tenant'"),
+            "alter role tenancy_app set pg_tenancy.compat_setting = 'app.tenant'",
+            &format!(
+                "alter role tenancy_app in {database} set pg_tenancy.compat_setting = 'app.tenant'"
+            ),
+        ] {
+            mends("warning", "compat_setting", object, fault);
+        }
+    }
+
+    #[pg_test]
     fn version_with_holes() {
         alone();
         let holes = |version: u32| {
