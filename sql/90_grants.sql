@@ -40,7 +40,8 @@ alter schema tenancy_private owner to tenancy_owner;
 revoke all on schema tenancy, tenancy_private from public;
 revoke all on all tables in schema tenancy, tenancy_private from public;
 revoke all on all routines in schema tenancy, tenancy_private from public;
-revoke all on type tenancy.registration, tenancy.credentials from public;
+revoke all on type tenancy.registration, tenancy.credentials,
+    tenancy_private.finding, tenancy_private.walled from public;
 do $$
 declare
     given record;
@@ -126,6 +127,10 @@ grant execute on function
     tenancy.add_signing_key(text, text, text, text),
     tenancy.retire_signing_key(text),
     tenancy.grant_platform_administrator(text),
-    tenancy.revoke_platform_administrator(text)
+    tenancy.revoke_platform_administrator(text),
+    tenancy.lint()
     to tenancy_admin;
 grant select on tenancy.audit_log to tenancy_admin;
+
+-- The last statement: lint() compares with what stands here now.
+select tenancy_private.lint_remember();

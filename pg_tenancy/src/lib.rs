@@ -69,7 +69,21 @@ pgrx::extension_sql_file!(
 pgrx::extension_sql_file!("../../sql/25_isolate.sql", requires = ["24_isolation_keys"]);
 pgrx::extension_sql_file!("../../sql/26_backfill.sql", requires = ["25_isolate"]);
 pgrx::extension_sql_file!("../../sql/27_release.sql", requires = ["26_backfill"]);
-pgrx::extension_sql_file!("../../sql/40_assert.sql", requires = ["27_release"]);
+pgrx::extension_sql_file!("../../sql/30_lint_catalog.sql", requires = ["27_release"]);
+pgrx::extension_sql_file!(
+    "../../sql/31_lint_tables.sql",
+    requires = ["30_lint_catalog"]
+);
+pgrx::extension_sql_file!("../../sql/32_lint_keys.sql", requires = ["31_lint_tables"]);
+pgrx::extension_sql_file!("../../sql/33_lint_reach.sql", requires = ["32_lint_keys"]);
+pgrx::extension_sql_file!("../../sql/34_harden.sql", requires = ["33_lint_reach"]);
+pgrx::extension_sql_file!("../../sql/35_lint_roles.sql", requires = ["34_harden"]);
+pgrx::extension_sql_file!(
+    "../../sql/36_lint_extension.sql",
+    requires = ["35_lint_roles"]
+);
+pgrx::extension_sql_file!("../../sql/37_lint.sql", requires = ["36_lint_extension"]);
+pgrx::extension_sql_file!("../../sql/40_assert.sql", requires = ["37_lint"]);
 pgrx::extension_sql_file!("../../sql/41_attempts.sql", requires = ["40_assert"]);
 pgrx::extension_sql_file!("../../sql/42_made_rows.sql", requires = ["41_attempts"]);
 pgrx::extension_sql_file!("../../sql/43_made_values.sql", requires = ["42_made_rows"]);

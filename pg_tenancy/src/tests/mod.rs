@@ -8,11 +8,17 @@
 mod assert_isolated;
 mod context;
 mod forgery;
+mod harden;
 mod invariants;
 mod isolate;
 mod isolate_keys;
 mod isolate_kinds;
 mod isolation;
+mod lint;
+mod lint_extension;
+mod lint_keys;
+mod lint_reach;
+mod lint_roles;
 mod new_tables;
 mod onboarding;
 mod plans;

@@ -9,6 +9,7 @@ mod bad_input;
 mod dump;
 mod errors;
 mod isolate;
+mod lint;
 mod logs;
 mod outage;
 mod pool;
