@@ -4,7 +4,7 @@
 mod tests {
     use pgrx::prelude::*;
 
-    use crate::tests::lint::{alone, findings};
+    use crate::tests::lint::findings;
     use crate::tests::support::*;
 
     fn subjects(arguments: &str) -> String {
@@ -15,7 +15,7 @@ mod tests {
 
     #[pg_test]
     fn statements_are_shown_and_nothing_is_done() {
-        alone();
+        take_turn();
         assert_eq!(
             subjects(""),
             "advisory_locks large_objects sessions signals temporary_tables"
@@ -38,7 +38,7 @@ mod tests {
 
     #[pg_test]
     fn what_was_done_is_not_shown_again() {
-        alone();
+        take_turn();
         run("create role \"App Login\" login in role tenancy_app");
         let arguments = "'\"App Login\"', keep => '{}'";
         assert!(subjects(arguments).contains("timeouts"));
@@ -51,7 +51,7 @@ mod tests {
 
     #[pg_test]
     fn application_can_no_longer_and_those_who_must_still_can() {
-        alone();
+        take_turn();
         run("create role app_login login in role tenancy_app; create role watcher in role pg_monitor;
              create role killer in role pg_signal_backend; select from tenancy.harden('app_login', true, '{}')");
         for (role, code) in [("app_login", "42501"), ("postgres", "00000")] {
@@ -94,7 +94,7 @@ mod tests {
     /// Entering looks for locks that the connection carries, in a view that is closed now.
     #[pg_test]
     fn entering_still_sees_what_the_connection_carries() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         run("select from tenancy.harden(apply => true); select pg_advisory_lock(20261121)");
         become_role("tenancy_gateway");
@@ -106,7 +106,7 @@ mod tests {
 
     #[pg_test]
     fn login_gets_its_limits_in_this_database() {
-        alone();
+        take_turn();
         run("create role \"App Login\" login in role tenancy_app;
              select from tenancy.harden('\"App Login\"', true, lock_timeout => '2 s', statement_timeout => null)");
         assert_eq!(
@@ -118,7 +118,7 @@ mod tests {
 
     #[pg_test]
     fn bad_arguments_are_refused() {
-        alone();
+        take_turn();
         assert_eq!(
             complaint("select tenancy.harden(keep => '{signals,everything}')"),
             "TN801 : there is no subject \"everything\" to keep"

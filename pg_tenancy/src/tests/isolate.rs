@@ -36,7 +36,7 @@ mod tests {
 
     #[pg_test]
     fn an_empty_table_is_isolated_with_one_call() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         run("create table public.notes (id uuid primary key default tenancy.uuid_v7(), body text)");
         isolate("'public.notes'");
@@ -53,7 +53,7 @@ mod tests {
 
     #[pg_test]
     fn a_second_call_has_no_effect() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         students();
         let arguments = format!("'students', tenant => '{}'", acme.id);
@@ -77,7 +77,7 @@ mod tests {
 
     #[pg_test]
     fn the_plan_is_what_the_call_does_and_changes_nothing_itself() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         students();
         let arguments = format!("'students', tenant => '{}'", acme.id);
@@ -91,7 +91,7 @@ mod tests {
 
     #[pg_test]
     fn every_step_of_a_plan_says_lock_work_and_purpose() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         students();
         let arguments = format!("'students', {}", mapping(&acme, &globex));
@@ -116,7 +116,7 @@ mod tests {
 
     #[pg_test]
     fn rows_take_their_tenant_from_a_mapping() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         students();
         isolate(&format!("'students', {}", mapping(&acme, &globex)));
@@ -126,7 +126,7 @@ mod tests {
 
     #[pg_test]
     fn rows_take_their_tenant_from_a_query_over_text_keys() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         run("create table bills (id bigint primary key, customer text)");
         run("insert into bills values (1, 'acme'), (2, 'globex')");
@@ -140,7 +140,7 @@ mod tests {
 
     #[pg_test]
     fn rows_take_their_tenant_from_the_row_they_refer_to() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         students();
         run(
@@ -159,7 +159,7 @@ mod tests {
 
     #[pg_test]
     fn a_column_of_another_name_is_taken() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         run("create table \"Bills\" (id bigint primary key, \"Customer's\" uuid)");
         run(&format!(
@@ -181,7 +181,7 @@ mod tests {
 
     #[pg_test]
     fn a_row_without_a_tenant_is_named_and_nothing_changes() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         students();
         assert_eq!(
@@ -206,7 +206,7 @@ mod tests {
 
     #[pg_test]
     fn a_tenant_that_does_not_exist_is_none() {
-        alone();
+        take_turn();
         run("create table loose (id integer primary key, tenant_id uuid)");
         run("insert into loose values (7, tenancy.uuid_v7())");
         assert_eq!(
@@ -221,7 +221,7 @@ mod tests {
 
     #[pg_test]
     fn filling_does_not_wake_triggers() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         students();
         run(
@@ -237,7 +237,7 @@ mod tests {
 
     #[pg_test]
     fn the_row_functions_serve_it_at_once() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         students();
         isolate(&format!("'students', {}", mapping(&acme, &globex)));
@@ -257,7 +257,7 @@ mod tests {
 
     #[pg_test]
     fn attacks_on_an_isolated_table_fail() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         students();
         run("grant all on students to public");
@@ -308,7 +308,7 @@ mod tests {
 
     #[pg_test]
     fn without_a_tenant_it_is_closed_also_for_its_owner() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         run("create role teacher");
         students();
@@ -330,7 +330,7 @@ mod tests {
 
     #[pg_test]
     fn own_policies_stay_and_no_other_widens_them() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         students();
         run("create policy only_a on students using (name like 'A%')");
@@ -342,7 +342,7 @@ mod tests {
 
     #[pg_test]
     fn a_table_whose_dba_brings_policies_gets_none() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         students();
         isolate(&format!(
@@ -355,7 +355,7 @@ mod tests {
 
     #[pg_test]
     fn hand_made_policies_are_replaced_when_told_to() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         run("create table docs (id integer primary key, tenant_id uuid not null, body text)");
         run("alter table docs enable row level security");
@@ -384,7 +384,7 @@ mod tests {
 
     #[pg_test]
     fn a_serial_and_an_identity_number_new_rows() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         run("create schema \"The School\"");
         run(
@@ -402,7 +402,7 @@ mod tests {
 
     #[pg_test]
     fn an_index_leads_with_the_tenant() {
-        alone();
+        take_turn();
         run("create table plain (v integer)");
         run("create table led (tenant_id uuid, v integer)");
         run("create index led_by_tenant on led (tenant_id, v)");

@@ -40,7 +40,7 @@ mod tests {
 
     #[pg_test]
     fn references_get_the_tenant_whichever_table_comes_first() {
-        alone();
+        take_turn();
         for order in [["courses", "enrolments"], ["enrolments", "courses"]] {
             courses("on delete cascade on update cascade deferrable initially deferred");
             run("set constraints all immediate");
@@ -82,7 +82,7 @@ mod tests {
 
     #[pg_test]
     fn set_null_and_set_default_keep_the_tenant() {
-        alone();
+        take_turn();
         for (action, left) in [("set null", "-"), ("set default", "1")] {
             let [acme, _globex] = courses(&format!("on delete {action}"));
             isolate("'courses'");
@@ -108,7 +108,7 @@ mod tests {
 
     #[pg_test]
     fn a_reference_to_another_tenants_row_is_refused() {
-        alone();
+        take_turn();
         let [acme, _globex] = courses("");
         isolate("'courses'");
         isolate("'enrolments'");
@@ -126,7 +126,7 @@ mod tests {
 
     #[pg_test]
     fn rows_that_cross_are_named_and_nothing_changes() {
-        alone();
+        take_turn();
         courses("");
         run("update enrolments set course = 1 where id = 2");
         isolate("'courses'");
@@ -145,7 +145,7 @@ mod tests {
 
     #[pg_test]
     fn rows_that_cross_are_found_from_the_other_side_and_within_a_table() {
-        alone();
+        take_turn();
         let [_, globex] = courses("");
         run("update enrolments set course = 1 where id = 2");
         isolate("'enrolments'");
@@ -155,7 +155,7 @@ mod tests {
 
     #[pg_test]
     fn a_table_that_refers_to_itself_may_not_cross() {
-        alone();
+        take_turn();
         courses("");
         run("update enrolments set earlier = 1 where id = 2");
         assert_eq!(
@@ -166,7 +166,7 @@ mod tests {
 
     #[pg_test]
     fn uniqueness_is_per_tenant_where_asked() {
-        alone();
+        take_turn();
         let [acme, _globex] = courses("");
         run("create unique index by_lower on courses (lower(code)) where code is not null");
         assert_eq!(
@@ -191,7 +191,7 @@ mod tests {
 
     #[pg_test]
     fn uniqueness_stays_where_it_is_not_asked_for() {
-        alone();
+        take_turn();
         let [acme, _globex] = courses("");
         isolate("'courses'");
         assert_eq!(definition("courses", "courses_code_key"), "UNIQUE (code)");
@@ -204,7 +204,7 @@ mod tests {
 
     #[pg_test]
     fn a_key_that_others_need_waits_for_them() {
-        alone();
+        take_turn();
         courses("");
         run("create view per_course as select id, code, count(*) from courses group by id");
         isolate("'courses'");
@@ -225,7 +225,7 @@ mod tests {
 
     #[pg_test]
     fn a_reference_over_two_columns_stays_all_or_nothing() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         run("create table rooms (house integer, number integer, primary key (house, number))");
         run("create table desks (id integer primary key, house integer, number integer,
@@ -244,7 +244,7 @@ mod tests {
 
     #[pg_test]
     fn a_reference_that_is_not_validated_stays_so() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         run("create table a (id integer primary key)");
         run("create table b (id integer primary key, a integer)");
@@ -260,7 +260,7 @@ mod tests {
 
     #[pg_test]
     fn what_would_take_the_tenant_away_is_refused() {
-        alone();
+        take_turn();
         run("create table a (id integer primary key)");
         run("create table b (id integer primary key, a integer references a on update set null)");
         isolate("'a'");
@@ -279,7 +279,7 @@ mod tests {
 
     #[pg_test]
     fn a_unique_key_that_an_open_table_refers_to_is_refused() {
-        alone();
+        take_turn();
         run("create table a (id integer primary key, code text unique)");
         run("create table b (id integer primary key, code text references a (code))");
         assert_eq!(
@@ -296,7 +296,7 @@ mod tests {
 
     #[pg_test]
     fn replication_and_details_of_a_key_stay() {
-        alone();
+        take_turn();
         run(
             "create table r (id integer not null, n integer not null, x integer,
                 constraint r_pk primary key (id) include (x) deferrable initially deferred,

@@ -13,7 +13,7 @@ mod tests {
 
     #[pg_test]
     fn every_partition_is_behind_the_wall() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         run(
             "create table events (id bigserial, at date, kind text, primary key (id, at, kind)) partition by range (at)",
@@ -49,7 +49,7 @@ mod tests {
 
     #[pg_test]
     fn a_partition_that_came_later_is_isolated_by_its_own_name() {
-        alone();
+        take_turn();
         run(
             "create table events (id bigint, at date, primary key (id, at)) partition by range (at)",
         );
@@ -70,7 +70,7 @@ mod tests {
 
     #[pg_test]
     fn inheritance_children_are_isolated_with_their_parent() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         run("create table base (id integer primary key)");
         run("create table child (extra text, primary key (id)) inherits (base)");
@@ -93,7 +93,7 @@ mod tests {
 
     #[pg_test]
     fn a_part_that_another_table_shows_too_is_refused() {
-        alone();
+        take_turn();
         run("create table base (id integer)");
         run("create table window_to (id integer)");
         run("create table child () inherits (base, window_to)");
@@ -104,7 +104,7 @@ mod tests {
 
     #[pg_test]
     fn names_may_be_odd_and_long() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         let long = "x".repeat(63);
         run("create schema \"a \"\"b\"\" ü\"");
@@ -131,7 +131,7 @@ mod tests {
 
     #[pg_test]
     fn views_read_as_who_asks_and_copies_leave_the_reach() {
-        alone();
+        take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];
         run("create table t (id integer primary key)");
         run("insert into t values (1)");
@@ -148,7 +148,7 @@ mod tests {
 
     #[pg_test]
     fn what_can_not_be_isolated_is_refused() {
-        alone();
+        take_turn();
         run("create temporary table temporary (id integer)");
         run("create unlogged table unlogged (id integer)");
         run("create table plain (id integer primary key)");
@@ -200,7 +200,7 @@ mod tests {
 
     #[pg_test]
     fn a_table_of_another_extension_is_refused() {
-        alone();
+        take_turn();
         run("create table theirs (id integer)");
         run("insert into pg_depend values ('pg_class'::regclass, 'theirs'::regclass, 0, 'pg_extension'::regclass,
              (select oid from pg_extension where extname = 'plpgsql'), 0, 'e')");
@@ -213,7 +213,7 @@ mod tests {
 
     #[pg_test]
     fn a_column_that_can_not_hold_a_tenant_is_refused() {
-        alone();
+        take_turn();
         run("create table numbers (id integer primary key, company integer)");
         run("create domain mine as uuid");
         run("create table domains (id integer primary key, tenant_id mine)");
@@ -235,7 +235,7 @@ mod tests {
 
     #[pg_test]
     fn arguments_that_say_too_much_or_nothing_are_refused() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         run("create table t (id integer primary key, company integer, self integer references t)");
         let id = acme.id;
@@ -267,7 +267,7 @@ mod tests {
 
     #[pg_test]
     fn inside_a_tenant_nothing_is_isolated_or_released() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         run("create table t (id integer primary key)");
         run(&format!("select tenancy.set_tenant_context('{}')", acme.id));
@@ -286,7 +286,7 @@ mod tests {
 
     #[pg_test]
     fn only_a_superuser_isolates() {
-        alone();
+        take_turn();
         run("create table t (id integer primary key)");
         run("grant execute on function tenancy.isolate_table to tenancy_admin");
         for role in [

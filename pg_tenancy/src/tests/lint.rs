@@ -8,12 +8,6 @@ pub fn findings() -> String {
         .unwrap_or_default()
 }
 
-/// These tests change roles and tables that all share: one at a time, or two wait
-/// for each other.
-pub fn alone() {
-    run("select pg_advisory_xact_lock(hashtext('lint'))");
-}
-
 /// Plants a fault in a clean database, sees the row, runs its fix, and sees
 /// that the database is clean again.
 #[track_caller]
@@ -69,7 +63,7 @@ mod tests {
     /// An application's login and isolated tables of all kinds, as the README says.
     #[pg_test]
     fn clean_database_gives_no_row() {
-        alone();
+        take_turn();
         run("create role app_login login in role tenancy_app, tenancy_authenticator;
              create role app_gateway login in role tenancy_gateway;
              create role dba_login superuser login; create role cron login;
@@ -91,7 +85,7 @@ mod tests {
 
     #[pg_test]
     fn an_administrator_may_lint_and_the_application_may_not() {
-        alone();
+        take_turn();
         for (role, outcome_of_it) in [
             ("tenancy_admin", "00000"),
             ("tenancy_app", "42501"),
@@ -110,7 +104,7 @@ mod tests {
 
     #[pg_test]
     fn every_rule_has_a_function_and_every_function_a_reason() {
-        alone();
+        take_turn();
         assert_eq!(
             maybe("select string_agg(p.proname, ' ') from pg_proc as p
                    join pg_type as t on t.oid = p.prorettype and t.typname = 'finding'
@@ -123,7 +117,7 @@ mod tests {
 
     #[pg_test]
     fn table_with_a_tenant_and_no_boundary() {
-        alone();
+        take_turn();
         let fix = fix_of(
             "error",
             "missing_boundary",
@@ -142,7 +136,7 @@ mod tests {
 
     #[pg_test]
     fn row_security_off() {
-        alone();
+        take_turn();
         isolated_odd("");
         mends(
             "error",
@@ -154,7 +148,7 @@ mod tests {
 
     #[pg_test]
     fn row_security_not_forced() {
-        alone();
+        take_turn();
         isolated_odd("");
         mends(
             "error",
@@ -172,7 +166,7 @@ mod tests {
 
     #[pg_test]
     fn boundary_changed() {
-        alone();
+        take_turn();
         isolated_odd("");
         let policy = format!("policy tenant_boundary on {ODD}");
         let wall = "(tenant_id = tenancy.current_tenant_id())";
@@ -196,7 +190,7 @@ mod tests {
 
     #[pg_test]
     fn policy_that_reads_a_setting() {
-        alone();
+        take_turn();
         isolated_odd("");
         let setting = "(tenant_id = current_setting('app.tenant', true)::uuid)";
         mends(
@@ -227,7 +221,7 @@ mod tests {
 
     #[pg_test]
     fn partition_or_child_outside() {
-        alone();
+        take_turn();
         run("create table events (tenant_id uuid not null default tenancy.current_tenant_id(), at date) partition by range (at);
              create index on events (tenant_id)");
         run(&text(
@@ -251,7 +245,7 @@ mod tests {
 
     #[pg_test]
     fn parent_outside() {
-        alone();
+        take_turn();
         run("create table base (tenant_id uuid not null default tenancy.current_tenant_id()); create index on base (tenant_id);
              create table derived () inherits (base); create index on derived (tenant_id)");
         mends(
@@ -264,7 +258,7 @@ mod tests {
 
     #[pg_test]
     fn nullable_tenant() {
-        alone();
+        take_turn();
         isolated_odd("");
         mends("warning", "nullable_tenant", &format!("{ODD}.tenant_id"), &format!(
             "alter table {ODD} drop constraint \"Order's \"\"Line\"\"_pkey\"; create index on {ODD} (tenant_id);
@@ -273,7 +267,7 @@ mod tests {
 
     #[pg_test]
     fn tenant_without_default() {
-        alone();
+        take_turn();
         isolated_odd("");
         let column = format!("{ODD}.tenant_id");
         for how in ["drop default", "set default gen_random_uuid()"] {
@@ -288,7 +282,7 @@ mod tests {
 
     #[pg_test]
     fn no_tenant_index() {
-        alone();
+        take_turn();
         isolated_odd("");
         mends(
             "warning",

@@ -13,7 +13,7 @@ mod tests {
 
     #[pg_test]
     fn boundary_of_the_extension() {
-        alone();
+        take_turn();
         let object = "policy tenant_boundary on tenancy.tasks";
         changed(
             "error",
@@ -44,7 +44,7 @@ mod tests {
 
     #[pg_test]
     fn row_security_of_the_extension() {
-        alone();
+        take_turn();
         changed(
             "error",
             "row-level security tenancy.tasks",
@@ -59,7 +59,7 @@ mod tests {
 
     #[pg_test]
     fn keys_of_the_extension() {
-        alone();
+        take_turn();
         changed(
             "warning",
             "index tenancy.mine",
@@ -81,7 +81,7 @@ mod tests {
 
     #[pg_test]
     fn columns_of_the_extension() {
-        alone();
+        take_turn();
         let fix = fix_of(
             "error",
             "extension_changed",
@@ -105,7 +105,7 @@ mod tests {
 
     #[pg_test]
     fn triggers_and_owners_of_the_extension() {
-        alone();
+        take_turn();
         changed(
             "error",
             "trigger keep_times on tenancy.tasks",
@@ -131,7 +131,7 @@ mod tests {
 
     #[pg_test]
     fn functions_of_the_extension() {
-        alone();
+        take_turn();
         let object = "function tenancy.assert_service(text)";
         changed(
             "error",
@@ -152,7 +152,7 @@ mod tests {
 
     #[pg_test]
     fn grants_of_the_extension() {
-        alone();
+        take_turn();
         let rule = "extension_grants";
         mends(
             "error",
@@ -194,7 +194,7 @@ mod tests {
 
     #[pg_test]
     fn roles_of_the_extension() {
-        alone();
+        take_turn();
         mends(
             "error",
             "role_changed",
@@ -218,7 +218,7 @@ mod tests {
     /// Another version of PostgreSQL spells definitions in another way.
     #[pg_test]
     fn after_an_upgrade_of_postgresql_the_dba_looks_and_remembers() {
-        alone();
+        take_turn();
         mends("info", "extension_changed", "extension pg_tenancy",
             "create or replace function tenancy_private.lint_remembered() returns json language sql stable
                 as $$select '{\"major\": 14, \"parts\": []}'::json$$");

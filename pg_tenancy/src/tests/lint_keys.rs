@@ -40,7 +40,7 @@ mod tests {
 
     #[pg_test]
     fn reference_without_tenant() {
-        alone();
+        take_turn();
         assert_eq!(
             mends_reference("reference_without_tenant", "deferrable initially deferred"),
             "FOREIGN KEY (tenant_id, class_id) REFERENCES class(tenant_id, id) DEFERRABLE INITIALLY DEFERRED"
@@ -49,7 +49,7 @@ mod tests {
 
     #[pg_test]
     fn reference_without_tenant_to_a_key_that_has_none_with_it() {
-        alone();
+        take_turn();
         isolated("class", "number integer not null unique,");
         isolated("students", "class integer,");
         let fix = fix_of(
@@ -69,7 +69,7 @@ mod tests {
 
     #[pg_test]
     fn cascade_to_other_tenants() {
-        alone();
+        take_turn();
         assert_eq!(
             mends_reference("cascade_crosses", "on delete cascade"),
             "FOREIGN KEY (tenant_id, class_id) REFERENCES class(tenant_id, id) ON DELETE CASCADE"
@@ -78,7 +78,7 @@ mod tests {
 
     #[pg_test]
     fn set_null_in_other_tenants() {
-        alone();
+        take_turn();
         assert_eq!(
             mends_reference("cascade_crosses", "on delete set null on update restrict"),
             "FOREIGN KEY (tenant_id, class_id) REFERENCES class(tenant_id, id) ON UPDATE RESTRICT ON DELETE SET NULL (class_id)"
@@ -87,7 +87,7 @@ mod tests {
 
     #[pg_test]
     fn set_null_that_clears_the_tenant() {
-        alone();
+        take_turn();
         isolated("class", "");
         isolated_odd("class_id uuid,");
         mends(
@@ -106,7 +106,7 @@ mod tests {
 
     #[pg_test]
     fn cascade_from_a_shared_table() {
-        alone();
+        take_turn();
         run("create table country (code text primary key)");
         isolated("address", "country text,");
         mends(
@@ -123,7 +123,7 @@ mod tests {
 
     #[pg_test]
     fn unique_without_tenant() {
-        alone();
+        take_turn();
         isolated_odd("email text, number integer, room int4range,");
         mends(
             "warning",

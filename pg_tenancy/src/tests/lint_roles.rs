@@ -13,7 +13,7 @@ mod tests {
 
     #[pg_test]
     fn application_that_bypasses() {
-        alone();
+        take_turn();
         run(LOGIN);
         for attribute in ["superuser", "bypassrls", "createrole", "replication"] {
             mends(
@@ -27,7 +27,7 @@ mod tests {
 
     #[pg_test]
     fn application_that_can_become_somebody_who_bypasses() {
-        alone();
+        take_turn();
         run(LOGIN);
         run("create role \"God\" superuser; create role \"Ops\" in role \"God\"");
         for other in [
@@ -53,7 +53,7 @@ mod tests {
 
     #[pg_test]
     fn application_that_sees_others() {
-        alone();
+        take_turn();
         run(LOGIN);
         for other in [
             "tenancy_reporter",
@@ -74,7 +74,7 @@ mod tests {
 
     #[pg_test]
     fn application_that_owns() {
-        alone();
+        take_turn();
         run(LOGIN);
         isolated_odd("");
         run("grant create on schema \"My School\" to tenancy_owner");
@@ -101,7 +101,7 @@ mod tests {
 
     #[pg_test]
     fn owner_that_has_members() {
-        alone();
+        take_turn();
         mends(
             "error",
             "owner_has_members",
@@ -112,7 +112,7 @@ mod tests {
 
     #[pg_test]
     fn large_objects_within_reach() {
-        alone();
+        take_turn();
         mends(
             "warning",
             "large_objects",
@@ -123,7 +123,7 @@ mod tests {
 
     #[pg_test]
     fn other_sessions_within_reach() {
-        alone();
+        take_turn();
         run(LOGIN);
         mends(
             "warning",
@@ -141,7 +141,7 @@ mod tests {
 
     #[pg_test]
     fn signals_within_reach() {
-        alone();
+        take_turn();
         mends(
             "warning",
             "signals",
@@ -153,7 +153,7 @@ mod tests {
     /// PostgreSQL's defaults are no finding until somebody has begun to take them away.
     #[pg_test]
     fn what_comes_back_after_harden() {
-        alone();
+        take_turn();
         run("select from tenancy.harden(apply => true)");
         assert_eq!(findings(), "");
         mends(
@@ -178,7 +178,7 @@ mod tests {
 
     #[pg_test]
     fn server_function_within_reach() {
-        alone();
+        take_turn();
         mends(
             "error",
             "server_functions",
@@ -195,7 +195,7 @@ mod tests {
 
     #[pg_test]
     fn compat_setting() {
-        alone();
+        take_turn();
         let object = "setting pg_tenancy.compat_setting";
         let database = text("select format('database %I', current_database())");
         for fault in [
@@ -212,7 +212,7 @@ mod tests {
 
     #[pg_test]
     fn version_with_holes() {
-        alone();
+        take_turn();
         let holes = |version: u32| {
             maybe(&format!(
                 "select problem || '. ' || fix from tenancy_private.lint_version({version})"

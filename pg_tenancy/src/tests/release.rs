@@ -31,7 +31,7 @@ mod tests {
 
     #[pg_test]
     fn a_released_table_works_as_before_and_keeps_rows_and_column() {
-        alone();
+        take_turn();
         let acme = students();
         text("select tenancy.release_table('students')");
         assert_eq!(
@@ -64,7 +64,7 @@ mod tests {
 
     #[pg_test]
     fn the_application_does_not_see_a_released_table() {
-        alone();
+        take_turn();
         let acme = students();
         text("select tenancy.release_table('students')");
         become_app_of(&acme);
@@ -74,7 +74,7 @@ mod tests {
 
     #[pg_test]
     fn what_still_refers_to_isolated_rows_names_its_tenant() {
-        alone();
+        take_turn();
         students();
         text("select tenancy.release_table('marks')");
         assert_eq!(
@@ -86,7 +86,7 @@ mod tests {
 
     #[pg_test]
     fn a_table_can_be_isolated_again() {
-        alone();
+        take_turn();
         students();
         for _ in 0..2 {
             text("select tenancy.release_table('students')");
@@ -98,7 +98,7 @@ mod tests {
 
     #[pg_test]
     fn a_key_that_only_the_tenant_makes_unique_is_kept_when_told_to() {
-        alone();
+        take_turn();
         students();
         let globex = tenant("globex");
         run(&format!(
@@ -120,7 +120,7 @@ mod tests {
 
     #[pg_test]
     fn own_policies_survive_a_release() {
-        alone();
+        take_turn();
         students();
         run("create policy own on students using (true)");
         text("select tenancy.release_table('students')");
@@ -138,7 +138,7 @@ mod tests {
 
     #[pg_test]
     fn a_table_of_one_row_per_tenant_keeps_its_key() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         run("create table companies (id uuid primary key, name text)");
         run(
@@ -164,7 +164,7 @@ mod tests {
 
     #[pg_test]
     fn partitions_are_released_with_their_table() {
-        alone();
+        take_turn();
         run(
             "create table events (id bigint, at date, primary key (id, at)) partition by range (at)",
         );
@@ -188,7 +188,7 @@ mod tests {
 
     #[pg_test]
     fn what_is_not_isolated_is_not_released() {
-        alone();
+        take_turn();
         run("create table plain (id integer)");
         assert_eq!(outcome("select tenancy.release_table('plain')"), "TN708");
         assert_eq!(

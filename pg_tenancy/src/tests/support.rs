@@ -82,12 +82,6 @@ pub fn tenant(name: &str) -> Tenant {
     }
 }
 
-/// Keeps other tests from registering until this one ends: they use the same names,
-/// would wait for this one to end, and isolating a table would wait for them.
-pub fn alone() {
-    run("lock table tenancy.tenants in share row exclusive mode");
-}
-
 impl Tenant {
     /// A new task of this tenant, made by the DBA; its id.
     pub fn task(&self, title: &str) -> Uuid {
