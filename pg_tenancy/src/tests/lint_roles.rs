@@ -194,6 +194,28 @@ mod tests {
     }
 
     #[pg_test]
+    fn dblink_within_reach() {
+        alone();
+        // It comes in a package of its own on some systems.
+        if number("select count(*) from pg_available_extensions where name = 'dblink'") == 0 {
+            return;
+        }
+        let rule = "dblink";
+        mends(
+            "error",
+            rule,
+            "extension dblink",
+            "create schema \"Links\"; create extension dblink schema \"Links\"",
+        );
+        mends(
+            "error",
+            rule,
+            "extension dblink",
+            "grant execute on function \"Links\".dblink(text) to tenancy_app",
+        );
+    }
+
+    #[pg_test]
     fn compat_setting() {
         take_turn();
         let object = "setting pg_tenancy.compat_setting";
