@@ -9,6 +9,7 @@ mod tests {
 
     /// A table of notes about books, isolated by hand.
     fn notes() {
+        take_turn();
         run("
             create schema library;
             create table library.books (
@@ -311,6 +312,7 @@ mod tests {
 
     #[pg_test]
     fn partitions_are_attacked_by_their_own_names() {
+        take_turn();
         run("
             create schema library;
             grant usage on schema library to tenancy_app;
@@ -392,6 +394,7 @@ mod tests {
 
     #[pg_test]
     fn names_may_be_anything() {
+        take_turn();
         run(r#"create schema "My ""Schema""";
              grant usage on schema "My ""Schema""" to tenancy_app;
              create type "My ""Schema"""."Kind" as enum ('it''s', 'B');
