@@ -90,6 +90,7 @@ declare
     set_columns name[];
     definition text;
     is_plain boolean;
+    is_online boolean;
     made name;
     lock text;
 begin
@@ -105,13 +106,16 @@ begin
             found_reference.child_tenant || found_reference.child_columns,
             found_reference.parent_tenant || found_reference.parent_columns, set_columns);
         is_plain := (select c.relkind = 'r' from pg_class as c where c.oid = key.conrelid);
+        -- The key of a partitioned table can't be made beside the old one.
+        is_online := online and (
+            select c.relkind = 'r' and not c.relispartition from pg_class as c where c.oid = key.confrelid);
         lock := format('SHARE ROW EXCLUSIVE on %s and %s', child, key.confrelid::regclass);
 
         return next tenancy_private.step_named(40, format('ACCESS SHARE on %s and %s', child, key.confrelid::regclass), 'scans both',
             'No row may refer to another tenant''s.',
             format('select tenancy_private.require_same_tenant(%L, %L, %L, %L)',
                 child, key.conname, found_reference.child_tenant, found_reference.parent_tenant));
-        if online then
+        if is_online then
             made := tenancy_private.free_name(child, 'tenant_' || key.oid);
             return next tenancy_private.step_named(60, lock,
                 case when is_plain then 'none' else format('scans %s', child) end,

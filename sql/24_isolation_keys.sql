@@ -56,7 +56,9 @@ create function tenancy_private.needs_of_key(index_id oid, target regclass, tena
 as $$
     select format('the reference "%s" of %s, which isn''t isolated', f.conname, f.conrelid::regclass)
     from pg_constraint as f
-    where f.contype = 'f' and f.conparentid = 0 and f.conindid = needs_of_key.index_id
+    -- A partition has its own index below that of its table.
+    where f.contype = 'f' and f.conparentid = 0
+      and f.conindid in (select m.member from tenancy_private.members(needs_of_key.index_id::regclass) as m)
       and not exists (
           select from tenancy_private.references_without_tenant(target, tenant_column) as r
           where (r.key).oid = f.oid)
@@ -192,7 +194,7 @@ begin
                 using hint = 'Isolate that, or call again when nothing needs it.';
             continue;
         end if;
-        changed := changed || key.index_id;
+        changed := changed || array(select m.member::oid from tenancy_private.members(key.index_id::regclass) as m);
         led := led || key.relation;
         is_online := online and (select c.relkind = 'r' from pg_class as c where c.oid = key.relation);
         exclusive := format('ACCESS EXCLUSIVE on %s', key.relation);
@@ -209,7 +211,7 @@ begin
                          from pg_index as i where i.indexrelid = key.index_id)) end);
         end if;
         if key.constraint_id is not null then
-            return next tenancy_private.step_named(case when online then 63 else 55 end, exclusive,
+            return next tenancy_private.step_named(case when is_online or ready is not null and online then 63 else 55 end, exclusive,
                 case when is_online or ready is not null then 'none' else format('builds an index of %s', key.relation) end,
                 case when key.is_primary then 'The tenant leads the primary key.' else 'The value is unique within the tenant.' end,
                 format('alter table %s drop constraint %I, add constraint %I %s', key.relation, key.name, key.name,

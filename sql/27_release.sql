@@ -73,8 +73,9 @@ begin
             return query
                 select s.*
                 from pg_constraint as k
-                cross join lateral tenancy_private.reference_without_tenant(k, part.member, tenant_column) as s
-                where k.contype = 'f' and k.conparentid = 0 and k.conindid = primary_key.conindid;
+                cross join lateral tenancy_private.reference_without_tenant(k, tenant_column) as s
+                where k.contype = 'f' and k.conparentid = 0
+                  and k.conindid in (select m.member from tenancy_private.members(primary_key.conindid::regclass) as m);
         end if;
         -- A reference that keeps the tenant is no reference without one; and a
         -- table of one row per tenant has no other key.
@@ -93,7 +94,7 @@ $$;
 comment on function tenancy_private.release_steps(regclass, name, boolean) is
     'The steps that take a table out from under the wall.';
 
-create function tenancy_private.reference_without_tenant(key pg_constraint, parent regclass, parent_tenant name)
+create function tenancy_private.reference_without_tenant(key pg_constraint, parent_tenant name)
     returns setof tenancy_private.step
     language sql volatile
     set search_path = pg_catalog, pg_temp
@@ -102,7 +103,7 @@ as $$
         select array_agg(u.child_column order by u.place) as child, array_agg(u.parent_column order by u.place) as parent
         from unnest(
             tenancy_private.columns(key.conrelid::regclass, key.conkey),
-            tenancy_private.columns(parent, key.confkey)) with ordinality as u (child_column, parent_column, place)
+            tenancy_private.columns(key.confrelid::regclass, key.confkey)) with ordinality as u (child_column, parent_column, place)
         where u.parent_column <> parent_tenant
     )
     select s.*
@@ -120,7 +121,7 @@ as $$
     from tenancy_private.comment_of(key) as d
     cross join lateral tenancy_private.step_named(60, null, null, 'reference', d) as s
 $$;
-comment on function tenancy_private.reference_without_tenant(pg_constraint, regclass, name) is
+comment on function tenancy_private.reference_without_tenant(pg_constraint, name) is
     'The steps that take the tenant out of a foreign key.';
 
 create function tenancy_private.require_unique(relation regclass, key_columns name[])
@@ -161,7 +162,8 @@ begin
     execute format('lock table %s in access exclusive mode', target);
     select string_agg(distinct k.conrelid::regclass::text, ', ') into children
     from pg_constraint as k
-    where k.contype = 'f' and k.conparentid = 0 and k.confrelid = target and k.conrelid <> target;
+    where k.contype = 'f' and k.conparentid = 0 and k.conrelid <> target
+      and k.confrelid in (select m.member from tenancy_private.members(target) as m);
     if children is not null then
         execute format('lock table %s in access exclusive mode', children);
     end if;

@@ -69,6 +69,38 @@ mod tests {
     }
 
     #[pg_test]
+    fn references_to_a_partition_get_the_tenant_and_lose_it_again() {
+        alone();
+        let acme = tenant("acme");
+        run(
+            "create table events (id integer, at date, primary key (id, at)) partition by range (at)",
+        );
+        run(
+            "create table events_20 partition of events for values from ('2020-01-01') to ('2021-01-01')",
+        );
+        run(
+            "create table guests (id integer primary key, event integer, at date,
+                constraint whole foreign key (event, at) references events,
+                constraint part foreign key (event, at) references events_20)",
+        );
+        for table in ["guests", "events"] {
+            isolate(&format!("'{table}', tenant => '{}'", acme.id));
+        }
+        let references =
+            "select string_agg(pg_get_constraintdef(oid), ';' order by conname) from pg_constraint
+                where conname in ('whole', 'part')";
+        assert_eq!(
+            text(references),
+            "FOREIGN KEY (tenant_id, event, at) REFERENCES events_20(tenant_id, id, at);FOREIGN KEY (tenant_id, event, at) REFERENCES events(tenant_id, id, at)"
+        );
+        text("select tenancy.release_table('events')");
+        assert_eq!(
+            text(references),
+            "FOREIGN KEY (event, at) REFERENCES events_20(id, at);FOREIGN KEY (event, at) REFERENCES events(id, at)"
+        );
+    }
+
+    #[pg_test]
     fn inheritance_children_are_isolated_with_their_parent() {
         take_turn();
         let [acme, globex] = [tenant("acme"), tenant("globex")];

@@ -26,7 +26,11 @@ const SCHOOL: &str = "
     insert into courses values (1, 'm', 'north'), (2, 'm2', 'south');
     insert into marks (student_id, course_id) select n % 100 + 1, 2 - (n % 100 + 1) % 2 * 0 - case when (n % 100 + 1) % 2 = 0 then 1 else 0 end
         from generate_series(1, 30000) as n;
-    insert into visits (on_day, student_id) values ('2025-05-05', 1);";
+    insert into visits (on_day, student_id) values ('2025-05-05', 1);
+    create table remarks (id integer primary key, visit_id bigint, on_day date,
+        constraint of_visit foreign key (visit_id, on_day) references visits on delete cascade,
+        constraint of_year foreign key (visit_id, on_day) references visits_2025);
+    insert into remarks values (1, 1, '2025-05-05');";
 
 const BY_TOWN: &str = "mapping => 'select slug, id from tenancy.tenants', mapping_column => 'town'";
 
@@ -179,6 +183,7 @@ async fn a_plan_that_is_run_by_hand_comes_to_the_same() {
         ("courses", BY_TOWN.to_owned()),
         ("marks", "parent => 'student_id'".to_owned()),
         ("visits", "parent => 'visits_student_id_fkey'".to_owned()),
+        ("remarks", "parent => 'of_visit'".to_owned()),
     ];
     let mut pictures = Vec::new();
     for way in ["call", "plan", "online"] {
