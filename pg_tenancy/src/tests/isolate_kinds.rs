@@ -70,7 +70,7 @@ mod tests {
 
     #[pg_test]
     fn references_to_a_partition_get_the_tenant_and_lose_it_again() {
-        alone();
+        take_turn();
         let acme = tenant("acme");
         run(
             "create table events (id integer, at date, primary key (id, at)) partition by range (at)",
