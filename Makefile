@@ -3,9 +3,10 @@
 #   PORT=3001 make run      serve on another port
 #   PG_MAJOR=16 make run    use another PostgreSQL (15 to 18)
 #   FORCE=1 make reset      don't ask
+#   make lint-db DATABASE_URL=postgres://…
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run psql demo test stop reset clean-data
+.PHONY: help setup run psql demo test lint-db stop reset clean-data
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\): ## /\1\t/p' Makefile | while IFS='	' read -r name what; do printf '  make %-12s%s\n' "$$name" "$$what"; done
@@ -24,6 +25,9 @@ demo: ## Walk two companies through a running API and show the wall between them
 
 test: ## Check formatting and lints and run all the tests
 	@.make/test
+
+lint-db: ## Find what breaks the wall in the database of DATABASE_URL (FORMAT=json)
+	@.make/lint-db
 
 stop: ## Stop a `make run` that runs elsewhere, and its database
 	@.make/stop

@@ -22,7 +22,7 @@ begin
         join pg_catalog.pg_class as c on c.oid = t.typrelid and c.relkind = 'c'
         where t.typnamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
         union all
-        select pg_catalog.format('alter function %s owner to tenancy_owner', p.oid::regprocedure)
+        select pg_catalog.format('alter routine %s owner to tenancy_owner', p.oid::regprocedure)
         from pg_catalog.pg_proc as p
         where p.pronamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
           -- An event trigger's function belongs to a superuser, like the trigger.
@@ -39,8 +39,9 @@ alter schema tenancy_private owner to tenancy_owner;
 -- this extension was there: a login with EXECUTE on all functions would be a gateway.
 revoke all on schema tenancy, tenancy_private from public;
 revoke all on all tables in schema tenancy, tenancy_private from public;
-revoke all on all functions in schema tenancy, tenancy_private from public;
-revoke all on type tenancy.registration, tenancy.credentials from public;
+revoke all on all routines in schema tenancy, tenancy_private from public;
+revoke all on type tenancy.registration, tenancy.credentials,
+    tenancy_private.finding, tenancy_private.walled from public;
 do $$
 declare
     given record;
@@ -126,6 +127,10 @@ grant execute on function
     tenancy.add_signing_key(text, text, text, text),
     tenancy.retire_signing_key(text),
     tenancy.grant_platform_administrator(text),
-    tenancy.revoke_platform_administrator(text)
+    tenancy.revoke_platform_administrator(text),
+    tenancy.lint()
     to tenancy_admin;
 grant select on tenancy.audit_log to tenancy_admin;
+
+-- The last statement: lint() compares with what stands here now.
+select tenancy_private.lint_remember();

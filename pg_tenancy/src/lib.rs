@@ -49,7 +49,64 @@ pgrx::extension_sql_file!("../../sql/15_platform.sql", requires = ["14_reports"]
 pgrx::extension_sql_file!("../../sql/16_rows.sql", requires = ["15_platform"]);
 pgrx::extension_sql_file!("../../sql/17_service.sql", requires = ["16_rows"]);
 pgrx::extension_sql_file!("../../sql/18_drop_guard.sql", requires = ["17_service"]);
-pgrx::extension_sql_file!("../../sql/50_new_tables.sql", requires = ["18_drop_guard"]);
+pgrx::extension_sql_file!("../../sql/20_catalog.sql", requires = ["18_drop_guard"]);
+pgrx::extension_sql_file!(
+    "../../sql/21_isolation_checks.sql",
+    requires = ["20_catalog"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/22_isolation_columns.sql",
+    requires = ["21_isolation_checks"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/23_isolation_references.sql",
+    requires = ["22_isolation_columns"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/24_isolation_keys.sql",
+    requires = ["23_isolation_references"]
+);
+pgrx::extension_sql_file!("../../sql/25_isolate.sql", requires = ["24_isolation_keys"]);
+pgrx::extension_sql_file!("../../sql/26_backfill.sql", requires = ["25_isolate"]);
+pgrx::extension_sql_file!("../../sql/27_release.sql", requires = ["26_backfill"]);
+pgrx::extension_sql_file!("../../sql/30_lint_catalog.sql", requires = ["27_release"]);
+pgrx::extension_sql_file!(
+    "../../sql/31_lint_tables.sql",
+    requires = ["30_lint_catalog"]
+);
+pgrx::extension_sql_file!("../../sql/32_lint_keys.sql", requires = ["31_lint_tables"]);
+pgrx::extension_sql_file!("../../sql/33_lint_reach.sql", requires = ["32_lint_keys"]);
+pgrx::extension_sql_file!("../../sql/34_harden.sql", requires = ["33_lint_reach"]);
+pgrx::extension_sql_file!("../../sql/35_lint_roles.sql", requires = ["34_harden"]);
+pgrx::extension_sql_file!(
+    "../../sql/36_lint_extension.sql",
+    requires = ["35_lint_roles"]
+);
+pgrx::extension_sql_file!("../../sql/37_lint.sql", requires = ["36_lint_extension"]);
+pgrx::extension_sql_file!("../../sql/40_assert.sql", requires = ["37_lint"]);
+pgrx::extension_sql_file!("../../sql/41_attempts.sql", requires = ["40_assert"]);
+pgrx::extension_sql_file!("../../sql/42_made_rows.sql", requires = ["41_attempts"]);
+pgrx::extension_sql_file!("../../sql/43_made_values.sql", requires = ["42_made_rows"]);
+pgrx::extension_sql_file!(
+    "../../sql/44_attacks_on_rows.sql",
+    requires = ["43_made_values"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/45_attacks_around.sql",
+    requires = ["44_attacks_on_rows"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/46_attacks_by_constraint.sql",
+    requires = ["45_attacks_around"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/47_attacks_on_context.sql",
+    requires = ["46_attacks_by_constraint"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/50_new_tables.sql",
+    requires = ["47_attacks_on_context"]
+);
 pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
     requires = ["50_new_tables"],

@@ -5,13 +5,24 @@
 //! rolled back: so each test first makes its tenants, then becomes somebody.
 //! pgrx wants test functions in a schema `tests`, hence the module in each file.
 
+mod assert_isolated;
 mod context;
 mod forgery;
+mod harden;
 mod invariants;
+mod isolate;
+mod isolate_keys;
+mod isolate_kinds;
 mod isolation;
+mod lint;
+mod lint_extension;
+mod lint_keys;
+mod lint_reach;
+mod lint_roles;
 mod new_tables;
 mod onboarding;
 mod plans;
+mod release;
 mod reports;
 mod residue;
 mod rows;
