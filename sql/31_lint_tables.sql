@@ -10,14 +10,21 @@ begin atomic
     select 'error', c.relation::regclass::text,
         case when a.attname is null then 'refers to tenancy.tenants and has no boundary'
             else format('has a column %s and no boundary', a.attname) end,
-        format('select tenancy.isolate_table(%L)', c.relation::regclass)
+        format(case when a.attname is null then 'select tenancy.isolate_table(%L, tenant_column => %L)'
+                else 'select tenancy.isolate_table(%L)' end,
+            c.relation::regclass, r.attname)
     from tenancy_private.lint_relations() as c
     left join pg_catalog.pg_attribute as a
         on a.attrelid = c.relation and a.attname = 'tenant_id' and not a.attisdropped
+    left join lateral (
+        select f.attname
+        from pg_catalog.pg_constraint as k
+        join pg_catalog.pg_attribute as f on f.attrelid = c.relation and f.attnum = k.conkey[1]
+        where k.conrelid = c.relation and k.contype = 'f' and k.confrelid = 'tenancy.tenants'::regclass
+        limit 1
+    ) as r on true
     where c.kind in ('r', 'p')
-      and (a.attname is not null or exists (
-          select from pg_catalog.pg_constraint as k
-          where k.conrelid = c.relation and k.contype = 'f' and k.confrelid = 'tenancy.tenants'::regclass))
+      and (a.attname is not null or r.attname is not null)
       and not exists (
           select from pg_catalog.pg_policy as p
           where p.polrelid = c.relation and p.polname = 'tenant_boundary')

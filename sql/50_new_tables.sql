@@ -36,7 +36,12 @@ begin
               select from pg_policy as p
               where p.polrelid = c.oid and p.polname = 'tenant_boundary')
     loop
-        if mode = 'isolate' then
+        if mode = 'isolate' and not (select rolsuper from pg_roles where rolname = current_user) then
+            -- Not as a definer: what somebody has put into their table must not run
+            -- with a superuser's rights.
+            raise exception 'the new table % can be isolated by a superuser alone', made.relation
+                using errcode = 'TN844', hint = 'Have a superuser make it.';
+        elsif mode = 'isolate' then
             perform tenancy.isolate_table(made.relation);
         elsif mode = 'refuse' then
             raise exception 'the new table % is not isolated', made.relation

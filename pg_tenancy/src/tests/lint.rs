@@ -118,20 +118,18 @@ mod tests {
     #[pg_test]
     fn table_with_a_tenant_and_no_boundary() {
         take_turn();
-        let fix = fix_of(
+        mends(
             "error",
             "missing_boundary",
             "public.students",
             "create table students (id integer, tenant_id uuid)",
         );
-        assert_eq!(fix, "select tenancy.isolate_table('public.students')");
-        let fix = fix_of(
+        mends(
             "error",
             "missing_boundary",
             r#""S"."Order's""#,
-            r#"create schema "S"; create table "S"."Order's" (id integer, owner uuid references tenancy.tenants)"#,
+            r#"create schema "S"; create table "S"."Order's" (id integer primary key, "Owner" uuid references tenancy.tenants)"#,
         );
-        assert_eq!(fix, r#"select tenancy.isolate_table('"S"."Order''s"')"#);
     }
 
     #[pg_test]

@@ -196,10 +196,6 @@ mod tests {
     #[pg_test]
     fn dblink_within_reach() {
         take_turn();
-        // It comes in a package of its own on some systems.
-        if number("select count(*) from pg_available_extensions where name = 'dblink'") == 0 {
-            return;
-        }
         let rule = "dblink";
         mends(
             "error",

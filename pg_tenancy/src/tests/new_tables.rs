@@ -46,4 +46,23 @@ mod tests {
             run(way);
         }
     }
+
+    #[pg_test]
+    fn isolated_at_once_it_has_the_wall() {
+        take_turn();
+        watch("isolate");
+        run("create table tests.one (id int primary key)");
+        assert_eq!(
+            text(
+                "select relation::text from tenancy.isolated_tables where relation = 'tests.one'::regclass"
+            ),
+            "tests.one"
+        );
+        // What was copied has no tenant, so it can't be made like this.
+        assert_eq!(outcome("create table tests.two as select 1 as id"), "TN703");
+        run("create role maker in role tenancy_app");
+        run("grant create, usage on schema tests to maker");
+        become_role("maker");
+        assert_eq!(outcome("create table tests.three (id int)"), "TN844");
+    }
 }

@@ -13,6 +13,7 @@ mod errors;
 mod isolate;
 mod lint;
 mod logs;
+mod moving_over;
 mod outage;
 mod pool;
 mod race;
