@@ -227,8 +227,15 @@ fn changed_settings() -> Vec<Setting> {
     // SAFETY: PostgreSQL's own array of its own length; the stack of a setting is
     // null where this transaction has not touched it.
     unsafe {
-        let number = usize::try_from(pg_sys::GetNumConfigOptions()).unwrap_or(0);
-        let variables = std::slice::from_raw_parts(pg_sys::get_guc_variables(), number);
+        #[cfg(feature = "pg15")]
+        let (variables, number) = (pg_sys::get_guc_variables(), pg_sys::GetNumConfigOptions());
+        #[cfg(not(feature = "pg15"))]
+        let (variables, number) = {
+            let mut number = 0;
+            (pg_sys::get_guc_variables(&raw mut number), number)
+        };
+        let number = usize::try_from(number).unwrap_or(0);
+        let variables = std::slice::from_raw_parts(variables, number);
         variables
             .iter()
             .filter(|&&variable| {
