@@ -27,7 +27,7 @@ pub struct DatabaseSettings {
     pub db_port: u16,
 
     /// Login role: a member of tenancy_app and tenancy_authenticator, and of nothing more.
-    #[arg(long, env = "DB_USERNAME", default_value = "pg_tenancy_api")]
+    #[arg(long, env = "DB_USERNAME", default_value = "tenancy_api")]
     pub db_username: String,
 
     /// Password of the login role.
