@@ -56,7 +56,7 @@ begin
         where c.relnamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
           and c.relkind in ('r', 'p', 'v') and a.grantee <> c.relowner
         union
-        select pg_catalog.format('function %s', p.oid::regprocedure), a.grantee
+        select pg_catalog.format('routine %s', p.oid::regprocedure), a.grantee
         from pg_catalog.pg_proc as p, pg_catalog.aclexplode(p.proacl) as a
         where p.pronamespace in ('tenancy'::regnamespace, 'tenancy_private'::regnamespace)
           and a.grantee <> p.proowner
