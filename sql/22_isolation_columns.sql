@@ -181,6 +181,11 @@ as $$
             where k.confrelid <> 'tenancy.tenants'::regclass
               and can_silence.tenant_column = any (
                   tenancy_private.columns(m.member, case m.member when k.conrelid then k.conkey else k.confkey end)))
+        -- A deferrable key is checked by a trigger, too.
+        and not exists (
+            select from tenancy_private.members(target) as m
+            join pg_index as i on i.indrelid = m.member and not i.indimmediate
+            where can_silence.tenant_column = any (tenancy_private.columns(m.member, i.indkey::int2[])))
 $$;
 comment on function tenancy_private.can_silence(regclass, name) is
     'Whether a table has triggers that can be kept silent while its tenant''s column is filled.';

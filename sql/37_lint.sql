@@ -70,7 +70,10 @@ begin
         select r.rule, r.why from tenancy_private.lint_register() as r
     loop
         return query execute format(
-            'select f.severity, %L, f.object, f.problem, %L, f.fix from tenancy_private.%I($1) as f
+            'select f.severity, %L, f.object, f.problem, %L,
+                -- A name may have line ends, and what follows one is no comment any more.
+                case when f.fix like ''--%%'' then regexp_replace(f.fix, ''[\n\r]+'', '' '', ''g'') else f.fix end
+             from tenancy_private.%I($1) as f
              order by array_position(array[''error'', ''warning'', ''info''], f.severity), f.object, f.fix',
             known.rule, known.why, 'lint_' || known.rule)
             using walled;

@@ -63,6 +63,12 @@ begin
             union all select a from tenancy_private.attack_uniqueness(stage) as a
             union all select a from tenancy_private.attack_context(stage) as a
             union all select a from tenancy_private.attack_privileges(stage) as a
+            -- No attack, and what the others can't find: a boundary with a way around.
+            union all select case
+                when tenancy_private.tenant_column(stage.relation) is not null
+                    then tenancy_private.finding('boundary is the wall', 'held', 'the policy tenant_boundary is the comparison with current_tenant_id(), enabled and forced')
+                else tenancy_private.finding('boundary is the wall', 'broken', 'there is no policy tenant_boundary that is the comparison with current_tenant_id(), enabled and forced: tenancy.lint() says what is wrong')
+            end
         );
         raise exception 'everything is taken back' using errcode = 'UNDO0';
     exception

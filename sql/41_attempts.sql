@@ -52,8 +52,8 @@ begin
             set local role tenancy_gateway;
             perform tenancy.set_tenant_context(tenant, owner);
         end if;
-        perform set_config('role', who, true);
         perform set_config('search_path', session_path, true);
+        execute format('set local role %I', who);
         made.is_prepared := true;
 
         foreach deed in array deeds loop
@@ -65,7 +65,9 @@ begin
             execute question into made.answer;
         end if;
 
-        perform set_config('role', own_role, true);
+        execute format('set local role %I', own_role);
+        -- Before anything runs as the caller again: the path may have others' functions on it.
+        set local search_path = pg_catalog, pg_temp;
         if inspection is not null then
             execute inspection into made.after;
         end if;

@@ -59,6 +59,6 @@ comment on function tenancy_private.on_new_table() is
     'Event trigger: does with a new table what pg_tenancy.new_tables says. TN844 where that is refuse.';
 
 create event trigger pg_tenancy_new_table on ddl_command_end
-    when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE FOREIGN TABLE')
+    when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'IMPORT FOREIGN SCHEMA')
     execute function tenancy_private.on_new_table();
 comment on event trigger pg_tenancy_new_table is 'Does with a new table what pg_tenancy.new_tables says.';

@@ -20,6 +20,8 @@ thread_local! {
     /// The statement that runs makes temporary tables that go at commit.
     static IS_DROPPED_AT_COMMIT: Cell<bool> = const { Cell::new(false) };
     static IS_EXPLAINING: Cell<bool> = const { Cell::new(false) };
+    /// How many savepoints there were when it began.
+    static EXPLAINING_SINCE: Cell<i32> = const { Cell::new(0) };
     static HAS_SEEN_SET_CONFIG: Cell<bool> = const { Cell::new(false) };
     /// Relations and functions that the statement has made, by catalog and oid.
     static NEW_OBJECTS: RefCell<Vec<(pg_sys::Oid, pg_sys::Oid)>> = const { RefCell::new(Vec::new()) };
@@ -93,8 +95,13 @@ unsafe extern "C-unwind" fn on_utility(
             fault.raise();
         }
         let before = (IS_DROPPED_AT_COMMIT.get(), IS_EXPLAINING.get());
-        IS_DROPPED_AT_COMMIT.set(drops_at_commit(node));
-        IS_EXPLAINING.set(before.1 || is_guarded_explain(node));
+        // A key or a serial column of such a table is made by a statement within.
+        let is_part = context == pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND;
+        IS_DROPPED_AT_COMMIT.set(drops_at_commit(node) || (is_part && before.0));
+        if !before.1 && is_guarded_explain(node) {
+            IS_EXPLAINING.set(true);
+            EXPLAINING_SINCE.set(pg_sys::GetCurrentTransactionNestLevel());
+        }
 
         let next = NEXT_UTILITY.get();
         match next {
@@ -148,14 +155,22 @@ unsafe fn look_at(node: *mut pg_sys::Node) -> Result<(), Fault> {
                         | pg_sys::VariableSetKind::VAR_SET_CURRENT
                         | pg_sys::VariableSetKind::VAR_SET_MULTI
                 );
-                // SET TRANSACTION has no LOCAL and is local all the same.
-                let is_of_transaction = !(*set).name.is_null()
-                    && std::ffi::CStr::from_ptr((*set).name)
-                        .to_bytes()
-                        .starts_with(b"TRANSACTION");
+                // SET TRANSACTION has no LOCAL and is local all the same. Only the
+                // grammar makes such a name of this kind: a setting can be called so, too.
+                let is_of_transaction = (*set).kind == pg_sys::VariableSetKind::VAR_SET_MULTI
+                    && matches!(
+                        std::ffi::CStr::from_ptr((*set).name).to_bytes(),
+                        b"TRANSACTION" | b"TRANSACTION SNAPSHOT"
+                    );
                 if is_a_value && !(*set).is_local && !is_of_transaction {
                     residue::about_to_leave(Kind::SessionSetting, "SET without LOCAL")?;
                 }
+            }
+            // For every connection to come, this tenant's or not.
+            pg_sys::NodeTag::T_AlterRoleSetStmt | pg_sys::NodeTag::T_AlterDatabaseSetStmt
+                if context::current().is_some() =>
+            {
+                residue::about_to_leave(Kind::SessionSetting, "a setting of a role or database")?;
             }
             pg_sys::NodeTag::T_ExplainStmt
                 if context::current().is_some() && is_guarded_explain(node) =>
@@ -209,7 +224,18 @@ unsafe extern "C-unwind" fn on_access(
     let seen = match access {
         pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE => on_function(object),
         pg_sys::ObjectAccessType::OAT_POST_CREATE => {
-            on_new_object(class, object);
+            // PostgreSQL's own helpers, such as the copy that a rewrite makes, go by
+            // themselves.
+            // SAFETY: with this access the argument is null or says so.
+            let is_internal = unsafe {
+                argument
+                    .cast::<pg_sys::ObjectAccessPostCreate>()
+                    .as_ref()
+                    .is_some_and(|made| made.is_internal)
+            };
+            if !is_internal {
+                on_new_object(class, object);
+            }
             Ok(())
         }
         _ => Ok(()),
@@ -256,10 +282,16 @@ fn look_at_new_objects() -> Result<(), Fault> {
     let is_any_temporary = unsafe {
         pg_sys::CommandCounterIncrement();
         objects.into_iter().any(|(class, object)| {
-            let namespace = if class == pg_sys::RelationRelationId {
-                pg_sys::get_rel_namespace(object)
-            } else {
-                pg_sys::get_func_namespace(object)
+            let namespace = match class {
+                pg_sys::RelationRelationId => {
+                    // An index holds what its table holds, which was looked at.
+                    let kind = pg_sys::get_rel_relkind(object) as u8;
+                    if matches!(kind, b'i' | b'I') {
+                        return false;
+                    }
+                    pg_sys::get_rel_namespace(object)
+                }
+                _ => pg_sys::get_func_namespace(object),
             };
             namespace != pg_sys::InvalidOid && pg_sys::isTempNamespace(namespace)
         })
@@ -308,7 +340,11 @@ unsafe extern "C-unwind" fn on_subtransaction(
     // An error has passed over what would have ended these.
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
         IS_DROPPED_AT_COMMIT.set(false);
-        IS_EXPLAINING.set(false);
+        // Unless the savepoint was within what is explained.
+        // SAFETY: reads the state of this backend.
+        if unsafe { pg_sys::GetCurrentTransactionNestLevel() } <= EXPLAINING_SINCE.get() {
+            IS_EXPLAINING.set(false);
+        }
         NEW_OBJECTS.set(Vec::new());
     }
 }

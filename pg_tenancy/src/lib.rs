@@ -19,6 +19,7 @@ mod entry;
 mod fault;
 mod hooks;
 mod ids;
+mod planner;
 mod readers;
 mod residue;
 mod rows;
@@ -120,6 +121,7 @@ pgrx::extension_sql_file!(
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
     hooks::install();
+    planner::install();
     rows::watch_catalog();
 }
 

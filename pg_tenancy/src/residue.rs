@@ -73,6 +73,8 @@ thread_local! {
     static SUSPECTED: Cell<Allowed> = const {
         Cell::new(Allowed(1 << Kind::HeldCursor as u8 | 1 << Kind::TemporaryObject as u8))
     };
+    /// What a hook has seen being made.
+    static SEEN: Cell<Allowed> = const { Cell::new(Allowed(0)) };
     /// Settings that were changed for the session before the context was set, or
     /// before the first change that this transaction made in it.
     static SETTINGS_BEFORE: RefCell<Option<Vec<Setting>>> = const { RefCell::new(None) };
@@ -107,6 +109,7 @@ pub fn about_to_leave(kind: Kind, what: &str) -> Result<(), Fault> {
         )));
     }
     SUSPECTED.set(SUSPECTED.get().with(kind));
+    SEEN.set(SEEN.get().with(kind));
     Ok(())
 }
 
@@ -131,7 +134,7 @@ const WHERE_TO_LOOK: [(Kind, Question); 3] = [
     (
         Kind::HeldCursor,
         Question {
-            sql: c"select 'the held cursor ' || pg_catalog.quote_ident(c.name)
+            sql: c"select 'the held cursor ' || pg_catalog.quote_ident(c.name), 'old'
                    from pg_catalog.pg_cursors as c where c.is_holdable",
             types: &[],
             plan: &CURSOR_PLAN,
@@ -140,13 +143,18 @@ const WHERE_TO_LOOK: [(Kind, Question); 3] = [
     (
         Kind::TemporaryObject,
         Question {
-            sql: c"select 'the temporary object ' || pg_catalog.quote_ident(o.name) from (
-                       select c.relname::text as name from pg_catalog.pg_class as c
+            sql: c"select 'the temporary object ' || pg_catalog.quote_ident(o.name),
+                       case when o.made_by = pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid
+                           then 'new' else 'old' end as age
+                   from (
+                       select c.relname::text as name, c.xmin as made_by from pg_catalog.pg_class as c
                        where c.relnamespace = pg_catalog.pg_my_temp_schema() and c.relkind <> 'i'
                        union all
-                       select p.proname from pg_catalog.pg_proc as p
+                       select p.proname, p.xmin from pg_catalog.pg_proc as p
                        where p.pronamespace = pg_catalog.pg_my_temp_schema()
-                   ) as o where pg_catalog.pg_my_temp_schema() <> 0",
+                   ) as o
+                   where pg_catalog.pg_my_temp_schema() <> 0
+                   order by age desc",
             types: &[],
             plan: &OBJECT_PLAN,
         },
@@ -154,7 +162,7 @@ const WHERE_TO_LOOK: [(Kind, Question); 3] = [
     (
         Kind::SessionLock,
         Question {
-            sql: c"select 'an advisory lock' from pg_catalog.pg_locks as l
+            sql: c"select 'an advisory lock', 'old' from pg_catalog.pg_locks as l
                    where l.locktype = 'advisory' and l.pid = pg_catalog.pg_backend_pid()",
             types: &[],
             plan: &LOCK_PLAN,
@@ -169,7 +177,11 @@ pub fn refuse_to_enter_with_any() -> Result<(), Fault> {
         if !suspected.has(kind) || ALLOWED.get().has(kind) {
             continue;
         }
-        if let Some(what) = question.ask(&[], |row| row?.text(1))? {
+        let found = question.ask(&[], |row| row.map(|row| (row.text(1), row.text(2))))?;
+        // What this transaction made before the library came may go with it (ON
+        // COMMIT DROP); what it made since then was seen.
+        let found = found.filter(|(_, age)| SEEN.get().has(kind) || age.as_deref() != Some("new"));
+        if let Some((Some(what), _)) = found {
             return Err(Fault::new(
                 "TN843",
                 format!("this connection carries {what} from before this tenant"),
@@ -180,6 +192,7 @@ pub fn refuse_to_enter_with_any() -> Result<(), Fault> {
             )));
         }
         SUSPECTED.set(Allowed(SUSPECTED.get().0 & !(1 << kind as u8)));
+        SEEN.set(Allowed(SEEN.get().0 & !(1 << kind as u8)));
     }
     if hooks::has_seen_set_config() {
         remember_settings();

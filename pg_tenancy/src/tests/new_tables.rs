@@ -25,6 +25,11 @@ mod tests {
         for way in WAYS {
             assert_eq!(outcome(way), "TN844", "{way}");
         }
+        run("set local pg_tenancy.new_tables_schemas = 'other, tests, newone'");
+        assert_eq!(
+            outcome("create schema newone create table x (id int)"),
+            "TN844"
+        );
         assert_eq!(outcome("create temp table t (id int)"), "00000");
         run("create schema elsewhere");
         assert_eq!(outcome("create table elsewhere.t (id int)"), "00000");

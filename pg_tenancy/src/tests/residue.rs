@@ -23,6 +23,8 @@ mod tests {
             "create function pg_temp.f() returns text language sql as 'select 1::text'",
             "do $$ begin create temp table t (title text); end $$",
             "listen acme",
+            "set \"TRANSACTION\".leak = 'secret'",
+            "alter role tenancy_app set search_path = 'secret'",
             "set application_name = 'secret'",
             "set session application_name = 'secret'",
             "set role tenancy_app",
@@ -75,6 +77,9 @@ mod tests {
         for fine in [
             "create temp table t on commit drop as select title from tenancy.tasks",
             "create temp table u (title text) on commit drop",
+            "create temp table v (id serial primary key, code text unique, n int generated always as identity) on commit drop",
+            "create index on v (code)",
+            "create temp table w (like v including all) on commit drop",
             "set local application_name = 'x'",
             "select set_config('application_name', 'x', true)",
             "reset application_name",
@@ -161,6 +166,35 @@ mod tests {
         run("set local pg_tenancy.explain = 'allow'");
         become_role("tenancy_app");
         assert_eq!(outcome("explain select * from tenancy.tasks"), "00000");
+    }
+
+    /// What PostgreSQL prints of a plan tells as much.
+    #[pg_test]
+    fn a_plan_is_not_printed_in_a_tenant() {
+        let acme = tenant("acme");
+        become_app_of(&acme);
+        run("set local debug_print_plan = on");
+        run("select count(*) from tenancy.tasks");
+        // SAFETY: reads a global of this backend.
+        assert!(!unsafe { pgrx::pg_sys::Debug_print_plan });
+    }
+
+    #[pg_test]
+    fn a_savepoint_within_explain_does_not_end_it() {
+        add_key();
+        let acme = tenant("acme");
+        run(
+            "create function tests.fails_inside() returns int language plpgsql as $$
+             begin perform 1 / 0; return 1; exception when division_by_zero then return 0; end $$",
+        );
+        become_role("tenancy_app");
+        assert_eq!(
+            outcome(&format!(
+                "explain analyze select tests.fails_inside(), tenancy.enter('{}')",
+                acme.token()
+            )),
+            "TN842"
+        );
     }
 
     #[pg_test]
