@@ -457,4 +457,21 @@ mod tests {
         run("reset role");
         assert_eq!(outcome(attack), "TN821");
     }
+
+    /// A function of somebody's on the search path is not called for the DBA.
+    #[pg_test]
+    fn nobodys_function_runs_for_the_dba() {
+        take_turn();
+        // A sequence tells, though everything is rolled back.
+        run("create sequence tests.calls;
+             grant usage on sequence tests.calls to public;
+             create function public.hashtextextended(text, int) returns bigint language plpgsql as
+                 $$ begin return nextval('tests.calls'); end $$");
+        let broken = text(
+            "select string_agg(attack, ', ') from tenancy.assert_isolated('tenancy.projects')
+             where outcome = 'broken' having count(*) > 0 union all select 'none' limit 1",
+        );
+        assert_eq!(broken, "none");
+        assert_eq!(text("select is_called::text from tests.calls"), "false");
+    }
 }

@@ -291,4 +291,20 @@ mod tests {
             ),
         );
     }
+
+    /// A name may have a line end, and a comment must not end with it.
+    #[pg_test]
+    fn a_comment_stays_one_line() {
+        take_turn();
+        run("create schema l; create extension if not exists btree_gist");
+        isolated(
+            "l.\"x\nalter role tenancy_app superuser; --\"",
+            "v text, exclude using gist (v with =),",
+        );
+        assert!(number("select count(*) from tenancy.lint() where fix like '--%'") > 0);
+        assert_eq!(
+            number("select count(*) from tenancy.lint() where fix like '--%' and fix ~ '[\n\r]'"),
+            0
+        );
+    }
 }
