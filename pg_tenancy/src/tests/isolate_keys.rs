@@ -319,4 +319,29 @@ mod tests {
             "{fillfactor=60}t"
         );
     }
+
+    /// PostgreSQL checks a deferrable key by a trigger, which must not be silenced
+    /// with the table's own.
+    #[pg_test]
+    fn filling_does_not_slip_past_a_deferrable_key() {
+        let acme = tenant("acme");
+        run("create schema s;
+             create table s.codes (id int primary key, tenant_id uuid, code text,
+                 unique (tenant_id, code) deferrable initially deferred);
+             create function s.touch() returns trigger language plpgsql as 'begin return new; end';
+             create trigger touch before update on s.codes for each row execute function s.touch();
+             insert into s.codes values (1, null, 'x'), (2, null, 'x');
+             set constraints all immediate");
+        let isolate = format!(
+            "select tenancy.isolate_table('s.codes', tenant => '{}')",
+            acme.id
+        );
+        assert_eq!(outcome(&isolate), "23505");
+        assert_eq!(
+            number("select count(*) from s.codes where tenant_id is null"),
+            2
+        );
+        run("update s.codes set code = 'y' where id = 2");
+        assert_eq!(outcome(&isolate), "00000");
+    }
 }
