@@ -1,30 +1,24 @@
-//! What PostgreSQL tells while statements run: the eyes of `residue`, and the
-//! guard of EXPLAIN.
+//! What PostgreSQL tells while statements run: with `objects` the eyes of
+//! `residue`, and the guard of EXPLAIN.
 //!
 //! A hook is called in the middle of PostgreSQL, and an error in what it calls
 //! passes over it by longjmp. So it holds nothing with a destructor then.
 
-use std::cell::{Cell, RefCell};
-use std::ffi::{c_char, c_int, c_void};
+use std::cell::Cell;
+use std::ffi::{c_char, c_void};
 
 use pgrx::{pg_guard, pg_sys};
 
-use crate::context;
 use crate::fault::Fault;
 use crate::residue::{self, Kind};
 use crate::settings;
+use crate::{context, objects};
 
 thread_local! {
     static NEXT_UTILITY: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
-    static NEXT_ACCESS: Cell<pg_sys::object_access_hook_type> = const { Cell::new(None) };
-    /// The statement that runs makes temporary tables that go at commit.
-    static IS_DROPPED_AT_COMMIT: Cell<bool> = const { Cell::new(false) };
     static IS_EXPLAINING: Cell<bool> = const { Cell::new(false) };
     /// How many savepoints there were when it began.
     static EXPLAINING_SINCE: Cell<i32> = const { Cell::new(0) };
-    static HAS_SEEN_SET_CONFIG: Cell<bool> = const { Cell::new(false) };
-    /// Relations and functions that the statement has made, by catalog and oid.
-    static NEW_OBJECTS: RefCell<Vec<(pg_sys::Oid, pg_sys::Oid)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Puts the hooks in place, once per backend.
@@ -33,17 +27,9 @@ pub fn install() {
     unsafe {
         NEXT_UTILITY.set(pg_sys::ProcessUtility_hook);
         pg_sys::ProcessUtility_hook = Some(on_utility);
-        NEXT_ACCESS.set(pg_sys::object_access_hook);
-        pg_sys::object_access_hook = Some(on_access);
         pg_sys::RegisterXactCallback(Some(on_transaction), std::ptr::null_mut());
         pg_sys::RegisterSubXactCallback(Some(on_subtransaction), std::ptr::null_mut());
     }
-}
-
-/// Whether this transaction has called `set_config`, which may change a setting
-/// for the session.
-pub fn has_seen_set_config() -> bool {
-    HAS_SEEN_SET_CONFIG.get()
 }
 
 /// TN842 while EXPLAIN runs: its numbers would be about a tenant.
@@ -94,10 +80,10 @@ unsafe extern "C-unwind" fn on_utility(
         if let Err(fault) = look_at(node) {
             fault.raise();
         }
-        let before = (IS_DROPPED_AT_COMMIT.get(), IS_EXPLAINING.get());
+        let before = (objects::is_dropped_at_commit(), IS_EXPLAINING.get());
         // A key or a serial column of such a table is made by a statement within.
         let is_part = context == pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND;
-        IS_DROPPED_AT_COMMIT.set(drops_at_commit(node) || (is_part && before.0));
+        objects::set_dropped_at_commit(drops_at_commit(node) || (is_part && before.0));
         if !before.1 && is_guarded_explain(node) {
             IS_EXPLAINING.set(true);
             EXPLAINING_SINCE.set(pg_sys::GetCurrentTransactionNestLevel());
@@ -126,9 +112,9 @@ unsafe extern "C-unwind" fn on_utility(
                 completion,
             ),
         }
-        IS_DROPPED_AT_COMMIT.set(before.0);
+        objects::set_dropped_at_commit(before.0);
         IS_EXPLAINING.set(before.1);
-        if let Err(fault) = look_at_new_objects() {
+        if let Err(fault) = objects::look_at_new() {
             fault.raise();
         }
     }
@@ -208,100 +194,6 @@ unsafe fn drops_at_commit(node: *mut pg_sys::Node) -> bool {
     action == pg_sys::OnCommitAction::ONCOMMIT_DROP
 }
 
-/// `pg_advisory_lock` and its sisters that lock for the session, by their oids
-/// in pg_proc.dat, which never change.
-pub const SESSION_LOCKS: [u32; 8] = [2880, 2881, 2882, 2883, 2886, 2887, 2888, 2889];
-pub const SET_CONFIG: u32 = 2078;
-
-#[pg_guard]
-unsafe extern "C-unwind" fn on_access(
-    access: pg_sys::ObjectAccessType::Type,
-    class: pg_sys::Oid,
-    object: pg_sys::Oid,
-    part: c_int,
-    argument: *mut c_void,
-) {
-    let seen = match access {
-        pg_sys::ObjectAccessType::OAT_FUNCTION_EXECUTE => on_function(object),
-        pg_sys::ObjectAccessType::OAT_POST_CREATE => {
-            // PostgreSQL's own helpers, such as the copy that a rewrite makes, go by
-            // themselves.
-            // SAFETY: with this access the argument is null or says so.
-            let is_internal = unsafe {
-                argument
-                    .cast::<pg_sys::ObjectAccessPostCreate>()
-                    .as_ref()
-                    .is_some_and(|made| made.is_internal)
-            };
-            if !is_internal {
-                on_new_object(class, object);
-            }
-            Ok(())
-        }
-        _ => Ok(()),
-    };
-    if let Err(fault) = seen {
-        fault.raise();
-    }
-    let next = NEXT_ACCESS.get();
-    if let Some(next) = next {
-        // SAFETY: as PostgreSQL would have called it.
-        unsafe { next(access, class, object, part, argument) };
-    }
-}
-
-/// Before a query calls the function; once per query, not per row.
-fn on_function(function: pg_sys::Oid) -> Result<(), Fault> {
-    let function = u32::from(function);
-    if SESSION_LOCKS.contains(&function) {
-        residue::about_to_leave(Kind::SessionLock, "a session's advisory lock")?;
-    } else if function == SET_CONFIG {
-        HAS_SEEN_SET_CONFIG.set(true);
-        if context::current().is_some() {
-            residue::remember_settings();
-        }
-    }
-    Ok(())
-}
-
-/// Notes what is new. Its row can't be read yet: `look_at_new_objects` does that,
-/// when the statement has ended.
-fn on_new_object(class: pg_sys::Oid, object: pg_sys::Oid) {
-    let is_looked_at = class == pg_sys::RelationRelationId || class == pg_sys::ProcedureRelationId;
-    if is_looked_at && !IS_DROPPED_AT_COMMIT.get() {
-        NEW_OBJECTS.with_borrow_mut(|objects| objects.push((class, object)));
-    }
-}
-
-fn look_at_new_objects() -> Result<(), Fault> {
-    let objects = NEW_OBJECTS.take();
-    if objects.is_empty() {
-        return Ok(());
-    }
-    // SAFETY: between two commands; then look-ups in the caches of the catalog.
-    let is_any_temporary = unsafe {
-        pg_sys::CommandCounterIncrement();
-        objects.into_iter().any(|(class, object)| {
-            let namespace = match class {
-                pg_sys::RelationRelationId => {
-                    // An index holds what its table holds, which was looked at.
-                    let kind = pg_sys::get_rel_relkind(object) as u8;
-                    if matches!(kind, b'i' | b'I') {
-                        return false;
-                    }
-                    pg_sys::get_rel_namespace(object)
-                }
-                _ => pg_sys::get_func_namespace(object),
-            };
-            namespace != pg_sys::InvalidOid && pg_sys::isTempNamespace(namespace)
-        })
-    };
-    if is_any_temporary {
-        residue::about_to_leave(Kind::TemporaryObject, "a temporary object")?;
-    }
-    Ok(())
-}
-
 #[pg_guard]
 unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
     let checked = match event {
@@ -321,10 +213,8 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argu
             | pg_sys::XactEvent::XACT_EVENT_PREPARE
     );
     if has_ended {
-        IS_DROPPED_AT_COMMIT.set(false);
         IS_EXPLAINING.set(false);
-        HAS_SEEN_SET_CONFIG.set(false);
-        NEW_OBJECTS.set(Vec::new());
+        objects::forget();
         residue::forget_settings();
         context::forget_first();
     }
@@ -339,12 +229,11 @@ unsafe extern "C-unwind" fn on_subtransaction(
 ) {
     // An error has passed over what would have ended these.
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        IS_DROPPED_AT_COMMIT.set(false);
+        objects::forget_new();
         // Unless the savepoint was within what is explained.
         // SAFETY: reads the state of this backend.
         if unsafe { pg_sys::GetCurrentTransactionNestLevel() } <= EXPLAINING_SINCE.get() {
             IS_EXPLAINING.set(false);
         }
-        NEW_OBJECTS.set(Vec::new());
     }
 }

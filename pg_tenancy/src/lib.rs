@@ -19,6 +19,7 @@ mod entry;
 mod fault;
 mod hooks;
 mod ids;
+mod objects;
 mod planner;
 mod readers;
 mod residue;
@@ -121,6 +122,7 @@ pgrx::extension_sql_file!(
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
     hooks::install();
+    objects::install();
     planner::install();
     rows::watch_catalog();
 }

@@ -17,7 +17,7 @@ use pgrx::pg_sys;
 use crate::committed::Question;
 use crate::context;
 use crate::fault::Fault;
-use crate::hooks;
+use crate::objects;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -194,7 +194,7 @@ pub fn refuse_to_enter_with_any() -> Result<(), Fault> {
         SUSPECTED.set(Allowed(SUSPECTED.get().0 & !(1 << kind as u8)));
         SEEN.set(Allowed(SEEN.get().0 & !(1 << kind as u8)));
     }
-    if hooks::has_seen_set_config() {
+    if objects::has_seen_set_config() {
         remember_settings();
     }
     Ok(())

@@ -42,7 +42,7 @@ mod tests {
     /// The hooks know these functions by their oids.
     #[pg_test]
     fn the_functions_that_leave_something_are_known() {
-        let known = crate::hooks::SESSION_LOCKS
+        let known = crate::objects::SESSION_LOCKS
             .map(|oid| oid.to_string())
             .join(",");
         assert_eq!(
@@ -54,7 +54,7 @@ mod tests {
         );
         assert_eq!(
             number("select 'set_config'::regproc::oid::int8"),
-            i64::from(crate::hooks::SET_CONFIG)
+            i64::from(crate::objects::SET_CONFIG)
         );
     }
 
