@@ -12,6 +12,7 @@ use std::thread::LocalKey;
 use pgrx::pg_sys;
 
 use crate::fault::Fault;
+use crate::function::content;
 
 /// Where a question's plan is kept, for as long as the backend lives.
 pub type Plan = LocalKey<Cell<pg_sys::SPIPlanPtr>>;
@@ -111,13 +112,7 @@ impl Row {
         unsafe {
             let datum =
                 pg_sys::SPI_getbinval(self.tuple, self.descriptor, column, &raw mut is_null);
-            if is_null {
-                return None;
-            }
-            let varlena = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
-            let length = pgrx::varsize_any_exhdr(varlena);
-            let start = pgrx::vardata_any(varlena).cast::<u8>();
-            Some(std::slice::from_raw_parts(start, length).to_vec())
+            (!is_null).then(|| content(datum).to_vec())
         }
     }
 }

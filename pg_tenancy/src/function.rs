@@ -65,13 +65,24 @@ pub fn text_argument<'call>(
     let datum = argument(call, index).ok_or_else(|| Fault::internal("a NULL argument"))?;
     // SAFETY: `sql/` declares it as a varlena; what detoasting makes lives in
     // the memory of this call.
-    let bytes = unsafe {
+    let bytes = unsafe { content(datum) };
+    // The install script refuses databases in other encodings than UTF-8.
+    std::str::from_utf8(bytes).map_err(|_| Fault::internal("text that is not UTF-8"))
+}
+
+/// What a text, json or bytea holds, through pgrx's guard. (`rows::values` has its
+/// own, without: there nothing may unwind.)
+///
+/// # Safety
+/// The datum is one of these and not NULL; the bytes live as long as it does, or
+/// as the current memory context.
+pub unsafe fn content<'datum>(datum: pg_sys::Datum) -> &'datum [u8] {
+    // SAFETY: the caller's promise.
+    unsafe {
         let varlena = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
         let length = pgrx::varsize_any_exhdr(varlena);
         std::slice::from_raw_parts(pgrx::vardata_any(varlena).cast::<u8>(), length)
-    };
-    // The install script refuses databases in other encodings than UTF-8.
-    std::str::from_utf8(bytes).map_err(|_| Fault::internal("text that is not UTF-8"))
+    }
 }
 
 /// The uuid argument at `index`, or `None` for SQL's NULL.

@@ -22,6 +22,7 @@ const LONGEST: usize = 32 << 20;
 const MOST_DIMENSIONS: usize = 6;
 
 /// A value for a field, as text that its type reads; `None` is NULL.
+#[derive(Clone)]
 pub struct Value {
     /// The field's place in the relation.
     pub field: usize,

@@ -24,7 +24,7 @@ use crate::fault::Fault;
 use crate::function::{Answer, argument, null, text_argument};
 use crate::readers;
 use bind::{Unread, bind};
-use input::{Deed, Value};
+use input::Deed;
 use json::Json;
 use query::Query;
 use relation::Relation;
@@ -107,13 +107,7 @@ fn read_page(relation: &'static Relation, json: &str) -> Result<Page, Fault> {
     let (number, limit, offset) = (query.page, query.limit, query.offset());
     let count = query
         .is_counted
-        .then(|| {
-            let filter = query.filter.iter().map(|value| Value {
-                field: value.field,
-                text: value.text.clone(),
-            });
-            bind(relation, Verb::Count, filter.collect(), None, &[])
-        })
+        .then(|| bind(relation, Verb::Count, query.filter.clone(), None, &[]))
         .transpose()?;
     Ok(Page {
         number,
