@@ -21,18 +21,25 @@ const ROWS: [&str; 2] = ["/tasks", "/projects"];
 /// A service whose database is away: nothing listens on port 1.
 fn app() -> App {
     // One for all tests, because making one hashes a password.
-    static APP: LazyLock<App> = LazyLock::new(|| {
-        let settings = Settings::try_parse_from([
-            "pg_tenancy_api",
-            "--jwt-secret=a-secret-for-tests-that-is-long-enough",
-            "--db-host=127.0.0.1",
-            "--db-port=1",
-            "--body-timeout=100ms",
-            "--request-timeout=200ms",
-        ]);
-        App::new(&settings.unwrap()).unwrap()
-    });
+    static APP: LazyLock<App> = LazyLock::new(|| app_with(&[]));
     APP.clone()
+}
+
+/// The same with little patience. For what never answers alone: on a busy
+/// machine anything else can take longer (a panic's backtrace did).
+fn impatient() -> App {
+    app_with(&["--body-timeout=100ms", "--request-timeout=200ms"])
+}
+
+fn app_with(more: &[&str]) -> App {
+    let always = [
+        "pg_tenancy_api",
+        "--jwt-secret=a-secret-for-tests-that-is-long-enough",
+        "--db-host=127.0.0.1",
+        "--db-port=1",
+    ];
+    let settings = Settings::try_parse_from(always.iter().chain(more));
+    App::new(&settings.unwrap()).unwrap()
 }
 
 struct Answer {
@@ -209,12 +216,20 @@ mod with_bodies {
     use axum::response::IntoResponse;
 
     async fn read(kind: Option<&str>, body: impl Into<Body>) -> Result<Vec<u8>, (u16, String)> {
+        read_at(&app(), kind, body).await
+    }
+
+    async fn read_at(
+        app: &App,
+        kind: Option<&str>,
+        body: impl Into<Body>,
+    ) -> Result<Vec<u8>, (u16, String)> {
         let mut request = Request::builder().method("POST").uri("/tasks");
         if let Some(kind) = kind {
             request = request.header("content-type", kind);
         }
         let request = request.body(body.into()).unwrap();
-        match JsonBody::from_request(request, &app()).await {
+        match JsonBody::from_request(request, app).await {
             Ok(JsonBody(json)) => Ok(json.as_bytes().to_vec()),
             Err(problem) => {
                 let code = problem.code.to_string();
@@ -268,7 +283,7 @@ mod with_bodies {
             }
         }
         let body = Body::new(Never);
-        let answer = read(Some("application/json"), body).await;
+        let answer = read_at(&impatient(), Some("application/json"), body).await;
         assert_eq!(answer, Err((408, "body_timeout".to_owned())));
     }
 }
@@ -302,7 +317,7 @@ async fn a_request_that_takes_too_long_is_ended() {
     let router = Router::new().route("/waits", get(std::future::pending::<()>));
     let request = Request::builder().uri("/waits");
     let request = request.body(Body::empty()).unwrap();
-    let answer = send(edge::around(router, app()), request).await;
+    let answer = send(edge::around(router, impatient()), request).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.code(), "timeout");
     assert!(answer.headers.contains_key("retry-after"));
