@@ -23,14 +23,28 @@ use crate::{hooks, readers, residue};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context {
     pub tenant_id: Uuid,
-    /// `None` where a gateway entered for nobody in particular.
-    pub user: Option<Member>,
+    /// `None` for a machine, for support, and where a gateway entered for nobody in particular.
+    pub user_id: Option<Uuid>,
+    /// What it may do in the tenant; `None` where a gateway entered for nobody.
+    pub role: Option<Role>,
+    /// The session that the token belongs to, if it names one.
+    pub session_id: Option<Uuid>,
+    pub proof: Proof,
+    /// The transaction can write nothing: for viewers, and for support that only looks.
+    pub is_read_only: bool,
 }
 
+/// What it was entered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
-    pub user_id: Uuid,
-    pub role: Role,
+pub enum Proof {
+    /// A gateway's word.
+    Word,
+    /// A signed token.
+    Token,
+    /// The API key with that id.
+    ApiKey(Uuid),
+    /// The support access with that id.
+    Support(Uuid),
 }
 
 /// What a membership says.
@@ -59,29 +73,67 @@ impl Role {
     }
 }
 
-/// How the setting is written: `tenant`, or `tenant/user/role`.
+/// How the setting is written: tenant, user, role, session, kind of proof, its id
+/// and access, with slashes between them and a hyphen for what isn't there.
 impl Context {
     fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('/');
-        let tenant_id = Uuid::try_parse(parts.next()?).ok()?;
-        let user = match (parts.next(), parts.next()) {
-            (None, None) => None,
-            (Some(user_id), Some(role)) => Some(Member {
-                user_id: Uuid::try_parse(user_id).ok()?,
-                role: Role::parse(role)?,
-            }),
-            _ => return None,
+        let parts: Vec<_> = text.split('/').collect();
+        let [tenant, user, role, session, proof, proof_id, access] = parts[..] else {
+            return None;
         };
-        parts.next().is_none().then_some(Self { tenant_id, user })
+        let proof_id = optional(proof_id, |id| Uuid::try_parse(id).ok())?;
+        Some(Self {
+            tenant_id: Uuid::try_parse(tenant).ok()?,
+            user_id: optional(user, |id| Uuid::try_parse(id).ok())?,
+            role: optional(role, Role::parse)?,
+            session_id: optional(session, |id| Uuid::try_parse(id).ok())?,
+            proof: match (proof, proof_id) {
+                ("word", None) => Proof::Word,
+                ("token", None) => Proof::Token,
+                ("api_key", Some(id)) => Proof::ApiKey(id),
+                ("support", Some(id)) => Proof::Support(id),
+                _ => return None,
+            },
+            is_read_only: match access {
+                "read" => true,
+                "write" => false,
+                _ => return None,
+            },
+        })
     }
 
     fn write(self) -> String {
-        match self.user {
-            None => self.tenant_id.to_string(),
-            Some(Member { user_id, role }) => {
-                format!("{}/{user_id}/{}", self.tenant_id, role.name())
-            }
-        }
+        let (proof, proof_id) = match self.proof {
+            Proof::Word => ("word", None),
+            Proof::Token => ("token", None),
+            Proof::ApiKey(id) => ("api_key", Some(id)),
+            Proof::Support(id) => ("support", Some(id)),
+        };
+        let access = if self.is_read_only { "read" } else { "write" };
+        let id = |id: Option<Uuid>| id.map_or("-".to_owned(), |id| id.to_string());
+        format!(
+            "{}/{}/{}/{}/{proof}/{}/{access}",
+            self.tenant_id,
+            id(self.user_id),
+            self.role.map_or("-", Role::name),
+            id(self.session_id),
+            id(proof_id),
+        )
+    }
+
+    /// The same person, or the same machine, in the same tenant.
+    fn is_same_as(self, other: Self) -> bool {
+        self.tenant_id == other.tenant_id
+            && self.user_id == other.user_id
+            && self.proof == other.proof
+    }
+}
+
+/// `None` inside for a hyphen, outside for what can't be read.
+fn optional<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
+    match text {
+        "-" => Some(None),
+        text => read(text).map(Some),
     }
 }
 
@@ -105,9 +157,10 @@ pub fn current() -> Option<Context> {
 /// person in the same tenant again is no change, anything else is TN003.
 pub fn set(context: Context) -> Result<(), Fault> {
     if let Some(current) = CURRENT.get() {
-        let is_same = current.tenant_id == context.tenant_id
-            && current.user.map(|user| user.user_id) == context.user.map(|user| user.user_id);
-        return is_same.then_some(()).ok_or_else(another);
+        return current
+            .is_same_as(context)
+            .then_some(())
+            .ok_or_else(another);
     }
     // A cursor that was opened before the savepoint goes on with the first
     // tenant's rows. Who bypasses row-level security sees them anyway, and may try
@@ -123,14 +176,31 @@ pub fn set(context: Context) -> Result<(), Fault> {
     residue::refuse_to_enter_with_any()?;
     let text = std::ffi::CString::new(context.write())
         .map_err(|_| Fault::internal("a context with a NUL"))?;
-    let _writing = Writing::start();
-    // SAFETY: both strings end in NUL; an error becomes a panic, which ends
-    // `_writing`.
+    {
+        let _writing = Writing::start();
+        set_local(NAME, &text, pg_sys::GucContext::PGC_SUSET);
+    }
+    // PostgreSQL's own switch, which holds for every statement, function and table,
+    // and can't be turned back once a query has run, as the one that enters has.
+    if context.is_read_only {
+        set_local(
+            c"transaction_read_only",
+            c"on",
+            pg_sys::GucContext::PGC_USERSET,
+        );
+    }
+    FIRST_TENANT.set(Some(context.tenant_id));
+    Ok(())
+}
+
+/// Sets a setting until the end of the transaction or savepoint.
+fn set_local(name: &CStr, value: &CStr, context: pg_sys::GucContext::Type) {
+    // SAFETY: both strings end in NUL; an error becomes a panic.
     unsafe {
         pg_sys::set_config_option(
-            NAME.as_ptr(),
-            text.as_ptr(),
-            pg_sys::GucContext::PGC_SUSET,
+            name.as_ptr(),
+            value.as_ptr(),
+            context,
             pg_sys::GucSource::PGC_S_SESSION,
             pg_sys::GucAction::GUC_ACTION_LOCAL,
             true,
@@ -138,8 +208,20 @@ pub fn set(context: Context) -> Result<(), Fault> {
             false,
         );
     }
-    FIRST_TENANT.set(Some(context.tenant_id));
-    Ok(())
+}
+
+/// The fault for a write in a transaction that can only read, if it is one.
+pub fn refuse_to_write_if_read_only() -> Result<(), Fault> {
+    let Some(context) = CURRENT.get().filter(|context| context.is_read_only) else {
+        return Ok(());
+    };
+    let fault = match context.proof {
+        Proof::Support(_) => Fault::new("TN204", "this support access can only read")
+            .hint("Ask for one that may write: read_only => false."),
+        _ => Fault::new("TN204", "a viewer can only read")
+            .hint("Ask an admin of the tenant for another role."),
+    };
+    Err(fault)
 }
 
 fn another() -> Fault {

@@ -109,9 +109,18 @@ pgrx::extension_sql_file!(
     "../../sql/50_new_tables.sql",
     requires = ["47_attacks_on_context"]
 );
+pgrx::extension_sql_file!("../../sql/60_issuers.sql", requires = ["50_new_tables"]);
+pgrx::extension_sql_file!("../../sql/61_sessions.sql", requires = ["60_issuers"]);
+pgrx::extension_sql_file!("../../sql/62_passwords.sql", requires = ["61_sessions"]);
+pgrx::extension_sql_file!("../../sql/63_members.sql", requires = ["62_passwords"]);
+pgrx::extension_sql_file!("../../sql/64_invitations.sql", requires = ["63_members"]);
+pgrx::extension_sql_file!("../../sql/65_api_keys.sql", requires = ["64_invitations"]);
+pgrx::extension_sql_file!("../../sql/66_capsules.sql", requires = ["65_api_keys"]);
+pgrx::extension_sql_file!("../../sql/67_each_tenant.sql", requires = ["66_capsules"]);
+pgrx::extension_sql_file!("../../sql/68_support.sql", requires = ["67_each_tenant"]);
 pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
-    requires = ["50_new_tables"],
+    requires = ["68_support"],
     finalize
 );
 

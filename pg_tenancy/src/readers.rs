@@ -11,7 +11,7 @@ use std::ptr;
 use pgrx::pg_sys;
 use uuid::Uuid;
 
-use crate::context::{self, Context};
+use crate::context::{self, Context, Proof};
 use crate::fault::Fault;
 use crate::function::{Answer, null, text_datum, uuid_datum};
 use crate::settings;
@@ -80,18 +80,18 @@ fn current_tenant_id(call: pg_sys::FunctionCallInfo) -> Answer {
 }
 
 fn current_user_id(call: pg_sys::FunctionCallInfo) -> Answer {
-    let user = required()?.and_then(|context| context.user);
-    Ok(user.map_or_else(|| null(call), |user| uuid_datum(user.user_id)))
+    let user = required()?.and_then(|context| context.user_id);
+    Ok(user.map_or_else(|| null(call), uuid_datum))
 }
 
 fn current_member_role(call: pg_sys::FunctionCallInfo) -> Answer {
-    let user = required()?.and_then(|context| context.user);
-    Ok(user.map_or_else(|| null(call), |user| text_datum(user.role.name())))
+    let role = required()?.and_then(|context| context.role);
+    Ok(role.map_or_else(|| null(call), |role| text_datum(role.name())))
 }
 
 fn context_user_id(call: pg_sys::FunctionCallInfo) -> Answer {
-    let user = context::current().and_then(|context| context.user);
-    Ok(user.map_or_else(|| null(call), |user| uuid_datum(user.user_id)))
+    let user = context::current().and_then(|context| context.user_id);
+    Ok(user.map_or_else(|| null(call), uuid_datum))
 }
 
 /// The context, or what `pg_tenancy.missing_context` says: a fault or `None`.
@@ -117,6 +117,10 @@ fn by_plain_setting() -> Option<Context> {
     let tenant_id = Uuid::try_parse_ascii(value.to_bytes()).ok()?;
     Some(Context {
         tenant_id,
-        user: None,
+        user_id: None,
+        role: None,
+        session_id: None,
+        proof: Proof::Word,
+        is_read_only: false,
     })
 }

@@ -20,6 +20,7 @@ mod values;
 
 use pgrx::pg_sys;
 
+use crate::context;
 use crate::fault::Fault;
 use crate::function::{Answer, argument, null, text_argument};
 use crate::readers;
@@ -90,6 +91,9 @@ fn relation_argument(
     // Here, and not only in the policy, which the planner asks as well: through
     // pgrx, where the error would lose its code.
     readers::required()?;
+    if !verb.is_reading() {
+        context::refuse_to_write_if_read_only()?;
+    }
     let datum = argument(call, 0).ok_or_else(|| Fault::internal("a NULL argument"))?;
     cache::find(pg_sys::Oid::from(datum.value() as u32), verb.is_reading())
 }

@@ -1,8 +1,13 @@
-//! Entering a tenant: by a token, or by a gateway's word.
+//! Entering a tenant: by a proof, or by a gateway's word.
 //!
 //! The database looks at key, tenant and membership in every transaction, in
 //! one query, and sees what is committed at that moment, also in a transaction
 //! whose snapshot is older: what was revoked is revoked.
+
+mod api_key;
+mod capsule;
+mod jwt;
+mod support;
 
 use std::cell::Cell;
 
@@ -10,7 +15,7 @@ use pgrx::pg_sys;
 use uuid::Uuid;
 
 use crate::committed::Question;
-use crate::context::{self, Context, Member, Role};
+use crate::context::{self, Context, Proof, Role};
 use crate::fault::{self, Fault};
 use crate::function::{Answer, text_argument, text_datum, uuid_argument, uuid_datum};
 use crate::token::{self, Key};
@@ -27,22 +32,16 @@ sql_function!(
     verify_token
 );
 
+/// A proof says by its first letters what it is; without them it is a JWT.
 fn enter(call: pg_sys::FunctionCallInfo) -> Answer {
-    let token = text_argument(call, 0)?;
-    let claimed = token::read(token)?;
-    let found = look_up(Some(&claimed.kid), claimed.tenant_id, Some(claimed.user_id))?;
-    let key = found.key.ok_or_else(token::unknown_key)?;
-    let verified = token::verify(token, &key)?;
-
-    let role = found.role.ok_or_else(not_a_member)?;
-    require_active(found.tenant_status.as_deref())?;
-    become_context(Context {
-        tenant_id: verified.tenant_id,
-        user: Some(Member {
-            user_id: verified.user_id,
-            role,
-        }),
-    })
+    let proof = text_argument(call, 0)?;
+    let context = match proof.get(..4) {
+        Some(api_key::PREFIX) => api_key::prove(proof)?,
+        Some(capsule::PREFIX) => capsule::prove(proof)?,
+        Some(support::PREFIX) => support::prove(proof)?,
+        _ => jwt::prove(proof)?,
+    };
+    become_context(context)
 }
 
 fn set_tenant_context(call: pg_sys::FunctionCallInfo) -> Answer {
@@ -50,15 +49,19 @@ fn set_tenant_context(call: pg_sys::FunctionCallInfo) -> Answer {
     let user_id = uuid_argument(call, 1);
     let found = look_up(None, tenant_id, user_id)?;
 
-    let user = match user_id {
+    let role = match user_id {
         None => None,
-        Some(user_id) => Some(Member {
-            user_id,
-            role: found.role.ok_or_else(not_a_member)?,
-        }),
+        Some(_) => Some(found.role.ok_or_else(not_a_member)?),
     };
     require_active(found.tenant_status.as_deref())?;
-    become_context(Context { tenant_id, user })
+    become_context(Context {
+        tenant_id,
+        user_id,
+        role,
+        session_id: None,
+        proof: Proof::Word,
+        is_read_only: role == Some(Role::Viewer),
+    })
 }
 
 fn verify_token(call: pg_sys::FunctionCallInfo) -> Answer {

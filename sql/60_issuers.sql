@@ -1,0 +1,3 @@
+/*
+ * Issuers: identity providers of others, whose tokens enter too.
+ */

@@ -1,0 +1,3 @@
+/*
+ * Passwords: changed by who knows the old one, reset by who reads the mail.
+ */

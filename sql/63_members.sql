@@ -1,0 +1,3 @@
+/*
+ * Members: who is in a tenant, who may change that.
+ */

@@ -1,0 +1,3 @@
+/*
+ * Invitations: how a person comes into a tenant.
+ */

@@ -1,0 +1,3 @@
+/*
+ * API keys: how a machine enters.
+ */

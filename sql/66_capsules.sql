@@ -1,0 +1,3 @@
+/*
+ * Capsules: a context that a queue can carry.
+ */

@@ -1,0 +1,3 @@
+/*
+ * Every tenant in turn, for a gateway's jobs.
+ */

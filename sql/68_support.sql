@@ -1,0 +1,3 @@
+/*
+ * Support access: an operator looks into a tenant, for a time, in everybody's sight.
+ */
