@@ -25,3 +25,21 @@ comment on column tenancy.signing_keys.issuer is 'What a token''s iss must be; N
 comment on column tenancy.signing_keys.audience is 'What a token''s aud must be or contain; NULL: it is not looked at.';
 
 alter table tenancy.signing_keys enable row level security, force row level security;
+
+-- A definer: it verifies a token, which takes the key.
+create function tenancy_private.verify_token(token text)
+    returns json
+    language c strict volatile parallel unsafe
+    security definer set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'tenancy_verify_token';
+comment on function tenancy_private.verify_token(text) is
+    'What a token says whose key, signature and dates are good: {"userId","tenantId","sessionId","purpose","issuer","email"}, null for what it doesn''t say; else the error that enter() would raise. Tenant and membership are not looked at. A token with a purpose is a service''s word and nobody''s proof: see require_word().';
+
+-- A definer: it verifies a word, which takes the key.
+create function tenancy_private.require_word(token text, purpose text)
+    returns uuid
+    language c strict volatile parallel unsafe
+    security definer set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'tenancy_require_word';
+comment on function tenancy_private.require_word(text, text) is
+    'The person (sub) whom a service''s word of exactly that purpose is about: a token with the claim purpose, signed with one of our signing keys. TN010 to TN014, TN023 another purpose, or none.';

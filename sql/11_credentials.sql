@@ -34,7 +34,7 @@ create function tenancy.start_session(token text, tenant text default null)
     security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    person constant uuid := tenancy_private.verify_token(start_session.token);
+    person constant uuid := (tenancy_private.verify_token(start_session.token) ->> 'userId')::uuid;
     chosen record;
 begin
     select t.id, t.status, m.role into chosen

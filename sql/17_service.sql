@@ -29,15 +29,6 @@ begin atomic
 end;
 comment on function tenancy.version() is 'The version of the extension that is installed in this database.';
 
--- A definer: it verifies a token, which takes the key.
-create function tenancy_private.verify_token(token text)
-    returns uuid
-    language c strict volatile parallel unsafe
-    security definer set search_path = pg_catalog, pg_temp
-as 'MODULE_PATHNAME', 'tenancy_verify_token';
-comment on function tenancy_private.verify_token(text) is
-    'The user of a token whose key, signature and dates are good; else the error that enter() would raise. Tenant and membership are not looked at.';
-
 create function tenancy_private.danger_of(role oid)
     returns text
     language sql stable

@@ -35,11 +35,16 @@ pub struct Key {
     pub audience: Option<String>,
 }
 
-/// The person and the tenant of a token whose signature and dates are good.
+/// What a token says whose signature and dates are good.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verified {
     pub tenant_id: Uuid,
     pub user_id: Uuid,
+    pub session_id: Option<Uuid>,
+    /// Of a service's word: what it is for. A word is no token to enter with.
+    pub purpose: Option<String>,
+    pub issuer: Option<String>,
+    pub email: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +57,14 @@ struct Claims {
     _exp: u64,
     #[serde(default)]
     iat: Option<u64>,
+    #[serde(default)]
+    sid: Option<Uuid>,
+    #[serde(default)]
+    purpose: Option<String>,
+    #[serde(default)]
+    iss: Option<String>,
+    #[serde(default)]
+    email: Option<String>,
 }
 
 /// Reads the header and the claims. TN010 for what is no token of ours.
@@ -117,7 +130,16 @@ pub fn verify(token: &str, key: &Key) -> Result<Verified, Fault> {
     Ok(Verified {
         tenant_id: claims.tenant_id,
         user_id: claims.sub,
+        session_id: claims.sid,
+        purpose: claims.purpose,
+        issuer: claims.iss,
+        email: claims.email,
     })
+}
+
+/// The fault for a word where a token belongs. TN010.
+pub fn is_a_word() -> Fault {
+    malformed("is a service's word, and opens nothing")
 }
 
 /// The fault for a key that isn't there: the same as for a wrong signature.

@@ -18,7 +18,7 @@ use crate::committed::Question;
 use crate::context::{self, Context, Proof, Role};
 use crate::fault::{self, Fault};
 use crate::function::{Answer, text_argument, text_datum, uuid_argument, uuid_datum};
-use crate::token::{self, Key};
+use crate::token::Key;
 
 sql_function!(tenancy_enter, pg_finfo_tenancy_enter, enter);
 sql_function!(
@@ -30,6 +30,11 @@ sql_function!(
     tenancy_verify_token,
     pg_finfo_tenancy_verify_token,
     verify_token
+);
+sql_function!(
+    tenancy_require_word,
+    pg_finfo_tenancy_require_word,
+    require_word
 );
 
 /// A proof says by its first letters what it is; without them it is a JWT.
@@ -65,11 +70,30 @@ fn set_tenant_context(call: pg_sys::FunctionCallInfo) -> Answer {
 }
 
 fn verify_token(call: pg_sys::FunctionCallInfo) -> Answer {
-    let token = text_argument(call, 0)?;
-    let claimed = token::read(token)?;
-    let found = look_up(Some(&claimed.kid), claimed.tenant_id, None)?;
-    let key = found.key.ok_or_else(token::unknown_key)?;
-    let verified = token::verify(token, &key)?;
+    let verified = jwt::verify(text_argument(call, 0)?)?;
+    Ok(text_datum(
+        &serde_json::json!({
+            "userId": verified.user_id,
+            "tenantId": verified.tenant_id,
+            "sessionId": verified.session_id,
+            "purpose": verified.purpose,
+            "issuer": verified.issuer,
+            "email": verified.email,
+        })
+        .to_string(),
+    ))
+}
+
+fn require_word(call: pg_sys::FunctionCallInfo) -> Answer {
+    let verified = jwt::verify(text_argument(call, 0)?)?;
+    let purpose = text_argument(call, 1)?;
+    if verified.purpose.as_deref() != Some(purpose) {
+        return Err(
+            Fault::new("TN023", "the service's word is for another purpose").hint(format!(
+                "The service signs a word of the purpose {purpose} with its own key."
+            )),
+        );
+    }
     Ok(uuid_datum(verified.user_id))
 }
 

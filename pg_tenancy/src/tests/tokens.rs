@@ -241,6 +241,49 @@ mod tests {
     }
 
     #[pg_test]
+    fn a_token_tells_what_it_claims_and_nobody_but_the_owner_may_ask() {
+        add_key();
+        let acme = tenant("acme");
+        let session = uuid::Uuid::new_v4();
+        let token = with(&acme.claims(), "sid", json!(session));
+        let said: Value = serde_json::from_str(&text(&format!(
+            "select tenancy_private.verify_token('{token}')::text"
+        )))
+        .expect("JSON");
+        assert_eq!(
+            said,
+            json!({"userId": acme.owner, "tenantId": acme.id, "sessionId": session,
+                "purpose": null, "issuer": null, "email": "owner@example.com"})
+        );
+        become_role("tenancy_app");
+        assert_eq!(
+            outcome(&format!("select tenancy_private.verify_token('{token}')")),
+            "42501"
+        );
+    }
+
+    #[pg_test]
+    fn a_services_word_is_good_for_its_purpose_and_opens_nothing() {
+        add_key();
+        let acme = tenant("acme");
+        let demanding = |token: &str, purpose: &str| {
+            outcome(&format!(
+                "select tenancy_private.require_word('{token}', '{purpose}')"
+            ))
+        };
+        let word = with(&acme.claims(), "purpose", json!("session"));
+        assert_eq!(demanding(&word, "session"), "00000");
+        assert_eq!(demanding(&word, "password"), "TN023");
+        assert_eq!(demanding(&word, ""), "TN023");
+        assert_eq!(demanding(&acme.token(), "session"), "TN023");
+        assert_eq!(entering(&word), "TN010");
+        assert_eq!(
+            entering(&with(&acme.claims(), "purpose", json!(""))),
+            "TN010"
+        );
+    }
+
+    #[pg_test]
     fn a_key_is_readable_by_nobody() {
         add_key();
         for role in [
