@@ -62,9 +62,9 @@ struct Claims {
     #[serde(default)]
     purpose: Option<String>,
     #[serde(default)]
-    iss: Option<String>,
+    iss: serde_json::Value,
     #[serde(default)]
-    email: Option<String>,
+    email: serde_json::Value,
 }
 
 /// Reads the header and the claims. TN010 for what is no token of ours.
@@ -132,8 +132,8 @@ pub fn verify(token: &str, key: &Key) -> Result<Verified, Fault> {
         user_id: claims.sub,
         session_id: claims.sid,
         purpose: claims.purpose,
-        issuer: claims.iss,
-        email: claims.email,
+        issuer: claims.iss.as_str().map(str::to_owned),
+        email: claims.email.as_str().map(str::to_owned),
     })
 }
 
