@@ -11,6 +11,7 @@ create table tenancy.tenants (
     name text not null,
     status text not null default 'active',
     settings jsonb not null default '{}',
+    tokens_valid_from timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint tenants_slug_shape check (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
@@ -25,6 +26,7 @@ comment on table tenancy.tenants is 'The customers. A tenant sees itself alone.'
 comment on column tenancy.tenants.slug is 'The name in addresses: a to z, 0 to 9 and inner hyphens, at most 63; unique.';
 comment on column tenancy.tenants.name is 'The name that people read, 1 to 255 characters; unique, whatever the case.';
 comment on column tenancy.tenants.status is 'active, or suspended: nobody can enter it.';
+comment on column tenancy.tenants.tokens_valid_from is 'Tokens without a session, and capsules, from before that moment are refused; NULL: none are.';
 
 -- In this order: the older index is looked at first, so that a name that is taken
 -- is reported as such, and not as the slug that was made from it.
