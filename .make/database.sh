@@ -65,6 +65,6 @@ select 'create role tenancy_api' where to_regrole('tenancy_api') is null \gexec
 alter role tenancy_api login password '$DB_PASSWORD';
 grant tenancy_app, tenancy_authenticator to tenancy_api;
 select tenancy.add_signing_key('$JWT_SECRET')
-where not exists (select from tenancy.signing_keys where secret = convert_to('$JWT_SECRET', 'UTF8'));
+where not exists (select from tenancy.signing_keys where material = convert_to('$JWT_SECRET', 'UTF8'));
 SQL
 }

@@ -9,6 +9,7 @@ create table tenancy.users (
     id uuid primary key default tenancy.uuid_v7(),
     email text not null,
     password_hash text,
+    email_verified_at timestamptz,
     tokens_valid_from timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
@@ -25,6 +26,7 @@ select pg_catalog.pg_extension_config_dump('tenancy.users', '');
 comment on table tenancy.users is 'Persons, across tenants. A tenant sees those who are its members.';
 comment on column tenancy.users.email is 'As the person wrote it; unique, whatever the case.';
 comment on column tenancy.users.password_hash is 'argon2id as a PHC string; NULL for a person who has no password. Readable by nobody but find_credentials().';
+comment on column tenancy.users.email_verified_at is 'When the person has shown to read that address'' mail, by an invitation or a reset; NULL: never.';
 comment on column tenancy.users.tokens_valid_from is 'Tokens without a session, and capsules, from before that moment are refused; NULL: none are.';
 
 create unique index users_email_key on tenancy.users (lower(email));

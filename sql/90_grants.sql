@@ -124,13 +124,32 @@ grant execute on function
 grant execute on function
     tenancy.suspend_tenant(uuid, text),
     tenancy.resume_tenant(uuid),
-    tenancy.add_signing_key(text, text, text, text),
-    tenancy.retire_signing_key(text),
     tenancy.grant_platform_administrator(text),
     tenancy.revoke_platform_administrator(text),
     tenancy.lint()
     to tenancy_admin;
 grant select on tenancy.audit_log to tenancy_admin;
+
+-- Keys and issuers. What a service may call tells no key, or takes its word.
+grant execute on function
+    tenancy.add_signing_key(text, text, text, text, text, text),
+    tenancy.activate_signing_key(text),
+    tenancy.retire_signing_key(text),
+    tenancy.add_issuer(text, text, text, text, text[], text, text, uuid),
+    tenancy.set_issuer_jwks(text, text),
+    tenancy.remove_issuer(text),
+    tenancy.link_identity(text, text, text),
+    tenancy.unlink_identity(text, text),
+    tenancy.link_tenant(text, text, uuid),
+    tenancy.unlink_tenant(text, text)
+    to tenancy_admin;
+grant select on tenancy.issuers to tenancy_admin;
+grant execute on function tenancy.signing_key_states(text[])
+    to tenancy_app, tenancy_authenticator, tenancy_admin;
+grant execute on function
+    tenancy.issuers_to_fetch(),
+    tenancy.store_issuer_jwks(text, text, text)
+    to tenancy_authenticator;
 
 -- The last statement: lint() compares with what stands here now.
 select tenancy_private.lint_remember();

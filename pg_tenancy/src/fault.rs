@@ -105,6 +105,7 @@ unsafe extern "C-unwind" {
     fn errstart(elevel: c_int, domain: *const c_char) -> bool;
     fn errcode(sqlerrcode: c_int) -> c_int;
     fn errmsg_internal(format: *const c_char, ...) -> c_int;
+    fn errhidestmt(hide_stmt: bool) -> c_int;
     fn errhint(format: *const c_char, ...) -> c_int;
     fn err_generic_string(field: c_int, text: *const c_char) -> c_int;
     fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
@@ -125,6 +126,10 @@ unsafe fn report(
     unsafe {
         if errstart(level, std::ptr::null()) {
             rewrite(code, message, hint, field);
+            // The text of a call that was given a key may hold one.
+            if code.starts_with("TN50") {
+                errhidestmt(true);
+            }
             errfinish(c"pg_tenancy".as_ptr(), 0, std::ptr::null());
         }
     }

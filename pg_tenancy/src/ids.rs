@@ -22,9 +22,7 @@ fn random_token(_call: pg_sys::FunctionCallInfo) -> Answer {
     // SAFETY: PostgreSQL's own source of secrets fills that many bytes, or says no.
     let is_filled = unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), bytes.len()) };
     if !is_filled {
-        return Err(Fault::internal(
-            "the system has no randomness for a secret",
-        ));
+        return Err(Fault::internal("the system has no randomness for a secret"));
     }
     Ok(text_datum(&base64url(&bytes)))
 }

@@ -19,6 +19,7 @@ mod entry;
 mod fault;
 mod hooks;
 mod ids;
+mod keys;
 mod objects;
 mod planner;
 mod readers;
@@ -110,7 +111,11 @@ pgrx::extension_sql_file!(
     requires = ["47_attacks_on_context"]
 );
 pgrx::extension_sql_file!("../../sql/60_issuers.sql", requires = ["50_new_tables"]);
-pgrx::extension_sql_file!("../../sql/61_sessions.sql", requires = ["60_issuers"]);
+pgrx::extension_sql_file!("../../sql/60_issuer_keepers.sql", requires = ["60_issuers"]);
+pgrx::extension_sql_file!(
+    "../../sql/61_sessions.sql",
+    requires = ["60_issuer_keepers"]
+);
 pgrx::extension_sql_file!("../../sql/62_passwords.sql", requires = ["61_sessions"]);
 pgrx::extension_sql_file!("../../sql/63_members.sql", requires = ["62_passwords"]);
 pgrx::extension_sql_file!("../../sql/64_invitations.sql", requires = ["63_members"]);

@@ -1,7 +1,7 @@
 //! Entering a tenant: by a proof, or by a gateway's word.
 //!
-//! The database looks at key, tenant and membership in every transaction, in
-//! one query, and sees what is committed at that moment, also in a transaction
+//! The database looks at key, session, tenant and membership in every transaction,
+//! in one query where it can, and sees what is committed at that moment, also in a transaction
 //! whose snapshot is older: what was revoked is revoked.
 
 mod api_key;
@@ -18,7 +18,6 @@ use crate::committed::Question;
 use crate::context::{self, Context, Proof, Role};
 use crate::fault::{self, Fault};
 use crate::function::{Answer, text_argument, text_datum, uuid_argument, uuid_datum};
-use crate::token::Key;
 
 sql_function!(tenancy_enter, pg_finfo_tenancy_enter, enter);
 sql_function!(
@@ -52,7 +51,7 @@ fn enter(call: pg_sys::FunctionCallInfo) -> Answer {
 fn set_tenant_context(call: pg_sys::FunctionCallInfo) -> Answer {
     let tenant_id = uuid_argument(call, 0).ok_or_else(not_a_member)?;
     let user_id = uuid_argument(call, 1);
-    let found = look_up(None, tenant_id, user_id)?;
+    let found = look_up(tenant_id, user_id)?;
 
     let role = match user_id {
         None => None,
@@ -70,31 +69,32 @@ fn set_tenant_context(call: pg_sys::FunctionCallInfo) -> Answer {
 }
 
 fn verify_token(call: pg_sys::FunctionCallInfo) -> Answer {
-    let verified = jwt::verify(text_argument(call, 0)?)?;
+    let bearer = jwt::verify(text_argument(call, 0)?)?;
     Ok(text_datum(
         &serde_json::json!({
-            "userId": verified.user_id,
-            "tenantId": verified.tenant_id,
-            "sessionId": verified.session_id,
-            "purpose": verified.purpose,
-            "issuer": verified.issuer,
-            "email": verified.email,
+            "userId": bearer.user_id,
+            "tenantId": bearer.tenant_id,
+            "sessionId": bearer.session_id,
+            "purpose": bearer.purpose,
+            "issuer": bearer.issuer,
+            "email": bearer.email,
         })
         .to_string(),
     ))
 }
 
 fn require_word(call: pg_sys::FunctionCallInfo) -> Answer {
-    let verified = jwt::verify(text_argument(call, 0)?)?;
+    let bearer = jwt::verify(text_argument(call, 0)?)?;
     let purpose = text_argument(call, 1)?;
-    if verified.purpose.as_deref() != Some(purpose) {
+    // Nobody else speaks for our services.
+    if bearer.issuer.is_some() || bearer.purpose.as_deref() != Some(purpose) {
         return Err(
             Fault::new("TN023", "the service's word is for another purpose").hint(format!(
                 "The service signs a word of the purpose {purpose} with its own key."
             )),
         );
     }
-    Ok(uuid_datum(verified.user_id))
+    Ok(uuid_datum(bearer.user_id))
 }
 
 /// The same for a tenant that isn't there: who may not see it can't tell.
@@ -133,10 +133,9 @@ fn warn_who_bypasses() {
     }
 }
 
-/// What the database knows about a token's key, tenant and user.
+/// How somebody stands in a tenant.
 #[derive(Default)]
 struct Found {
-    key: Option<Key>,
     tenant_status: Option<String>,
     role: Option<Role>,
 }
@@ -147,38 +146,20 @@ thread_local! {
 
 const LOOK_UP: Question = Question {
     sql: c"
-        select k.algorithm, k.secret, k.issuer, k.audience, t.status, m.role
-        from (select 1) as one
-        left join tenancy.signing_keys as k on k.kid = $1 and k.status = 'active'
-        left join tenancy.tenants as t on t.id = $2
-        left join tenancy.memberships as m on m.tenant_id = t.id and m.user_id = $3",
-    types: &[pg_sys::TEXTOID, pg_sys::UUIDOID, pg_sys::UUIDOID],
+        select t.status, m.role
+        from tenancy.tenants as t
+        left join tenancy.memberships as m on m.tenant_id = t.id and m.user_id = $2
+        where t.id = $1",
+    types: &[pg_sys::UUIDOID, pg_sys::UUIDOID],
     plan: &LOOK_UP_PLAN,
 };
 
-fn look_up(kid: Option<&str>, tenant_id: Uuid, user_id: Option<Uuid>) -> Result<Found, Fault> {
-    let arguments = [
-        kid.map(text_datum),
-        Some(uuid_datum(tenant_id)),
-        user_id.map(uuid_datum),
-    ];
+fn look_up(tenant_id: Uuid, user_id: Option<Uuid>) -> Result<Found, Fault> {
+    let arguments = [Some(uuid_datum(tenant_id)), user_id.map(uuid_datum)];
     LOOK_UP.ask(&arguments, |row| {
-        let Some(row) = row else {
-            return Found::default();
-        };
-        let key = match (row.text(1), row.bytes(2)) {
-            (Some(algorithm), Some(secret)) => Some(Key {
-                algorithm,
-                secret,
-                issuer: row.text(3),
-                audience: row.text(4),
-            }),
-            _ => None,
-        };
-        Found {
-            key,
-            tenant_status: row.text(5),
-            role: row.text(6).and_then(|name| Role::parse(&name)),
-        }
+        row.map_or_else(Found::default, |row| Found {
+            tenant_status: row.text(1),
+            role: row.text(2).and_then(|name| Role::parse(&name)),
+        })
     })
 }

@@ -244,7 +244,7 @@ mod tests {
     fn a_token_tells_what_it_claims_and_nobody_but_the_owner_may_ask() {
         add_key();
         let acme = tenant("acme");
-        let session = uuid::Uuid::new_v4();
+        let session = session_of(&acme);
         let token = with(&acme.claims(), "sid", json!(session));
         let said: Value = serde_json::from_str(&text(&format!(
             "select tenancy_private.verify_token('{token}')::text"
@@ -260,6 +260,89 @@ mod tests {
             outcome(&format!("select tenancy_private.verify_token('{token}')")),
             "42501"
         );
+    }
+
+    /// A session of its owner, good for an hour.
+    fn session_of(tenant: &Tenant) -> String {
+        text(&format!(
+            "insert into tenancy.sessions (tenant_id, user_id, expires_at)
+             values ('{}', '{}', now() + interval '1 hour') returning id::text",
+            tenant.id, tenant.owner
+        ))
+    }
+
+    #[pg_test]
+    fn a_token_ends_with_its_session() {
+        add_key();
+        let [acme, globex] = [tenant("acme"), tenant("globex")];
+        let [own, others] = [session_of(&acme), session_of(&globex)];
+        let of = |session: &str| entering(&with(&acme.claims(), "sid", json!(session)));
+        let end = |change: &str| {
+            run(&format!(
+                "update tenancy.sessions set {change} where id = '{own}'"
+            ))
+        };
+        assert_eq!(of(&own), "00000");
+        // Another's, of another tenant, and none.
+        assert_eq!(of(&others), "TN015");
+        assert_eq!(of(&uuid::Uuid::new_v4().to_string()), "TN015");
+        assert_eq!(of("mine"), "TN010");
+        assert_eq!(entering(&with(&acme.claims(), "sid", json!(null))), "TN010");
+        end(&format!("user_id = '{}'", globex.owner));
+        assert_eq!(of(&own), "TN015");
+        end(&format!("user_id = '{}'", acme.owner));
+        assert_eq!(of(&own), "00000");
+
+        end("expires_at = clock_timestamp()");
+        assert_eq!(of(&own), "TN015");
+        end("expires_at = now() + interval '1 hour', ended_at = now(), end_reason = 'logout'");
+        assert_eq!(of(&own), "TN015");
+        // What says so is the session, not that the person has left.
+        let verify =
+            |token: &str| outcome(&format!("select tenancy_private.verify_token('{token}')"));
+        assert_eq!(verify(&with(&acme.claims(), "sid", json!(own))), "TN015");
+        assert_eq!(verify(&acme.token()), "00000");
+    }
+
+    #[pg_test]
+    fn a_token_without_a_session_ends_with_the_epoch_of_its_person_or_tenant() {
+        add_key();
+        let acme = tenant("acme");
+        let now = jsonwebtoken::get_current_timestamp();
+        let issued = |iat: u64| with(&acme.claims(), "iat", json!(iat));
+        for (table, id) in [("users", acme.owner), ("tenants", acme.id)] {
+            let epoch = |when: &str| {
+                run(&format!(
+                    "update tenancy.{table} set tokens_valid_from = {when} where id = '{id}'"
+                ));
+            };
+            epoch(&format!("to_timestamp({now}) + interval '0.5 s'"));
+            assert_eq!(entering(&issued(now - 1)), "TN015");
+            assert_eq!(entering(&issued(now)), "TN015");
+            assert_eq!(entering(&issued(now + 1)), "00000");
+            epoch(&format!("to_timestamp({now})"));
+            assert_eq!(entering(&issued(now)), "00000");
+            assert_eq!(entering(&issued(now - 1)), "TN015");
+            // Who doesn't say when is from long ago.
+            assert_eq!(entering(&without(&acme.claims(), "iat")), "TN015");
+            epoch("'infinity'");
+            assert_eq!(entering(&issued(now)), "TN015");
+            // A session has an end of its own, and a word is fresh.
+            let session = session_of(&acme);
+            assert_eq!(
+                entering(&with(&acme.claims(), "sid", json!(session))),
+                "00000"
+            );
+            let word = with(&acme.claims(), "purpose", json!("session"));
+            assert_eq!(
+                outcome(&format!(
+                    "select tenancy_private.require_word('{word}', 'session')"
+                )),
+                "00000"
+            );
+            epoch("null");
+        }
+        assert_eq!(entering(&without(&acme.claims(), "iat")), "00000");
     }
 
     #[pg_test]
