@@ -167,6 +167,8 @@ create function tenancy.link_tenant(issuer text, external_id text, tenant uuid)
     language plpgsql
     security definer set search_path = pg_catalog, pg_temp
 as $$
+-- For ON CONFLICT, whose columns can't be qualified.
+#variable_conflict use_column
 declare
     linked uuid;
 begin

@@ -23,7 +23,7 @@ pub fn status(sqlstate: &str) -> Option<StatusCode> {
             StatusCode::NOT_FOUND
         }
         "TN101" | "TN102" | "TN103" | "TN202" | "TN301" | "TN304" | "TN412" | "TN413" | "TN502"
-        | "TN507" | "23505" => StatusCode::CONFLICT,
+        | "TN507" | "TN508" | "23505" => StatusCode::CONFLICT,
         "TN302" => StatusCode::GONE,
         "TN022" | "TN104" | "TN105" | "TN106" | "TN206" | "TN306" | "TN310" | "TN402" | "TN403"
         | "TN404" | "TN405" | "TN406" | "TN410" | "TN411" | "TN501" | "TN504" | "TN506"

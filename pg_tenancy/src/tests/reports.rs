@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(
             text("select concat_ws(' ', login = session_user, role, arguments) from tenancy.audit_log
                   where arguments ->> 'kid' = 'audited' order by at desc limit 1"),
-            "t tenancy_admin {\"kid\": \"audited\"}"
+            "t tenancy_admin {\"kid\": \"audited\", \"status\": \"active\", \"algorithm\": \"HS256\"}"
         );
         assert_eq!(outcome("delete from tenancy.audit_log"), "42501");
         assert_eq!(
