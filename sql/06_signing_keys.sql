@@ -55,7 +55,7 @@ create function tenancy_private.verify_token(token text)
     security definer set search_path = pg_catalog, pg_temp
 as 'MODULE_PATHNAME', 'tenancy_verify_token';
 comment on function tenancy_private.verify_token(text) is
-    'What a token says whose key, signature, dates and session are good: {"userId","tenantId","sessionId","purpose","issuer","email"}, null for what it doesn''t say; else the error that enter() would raise. Ids are ours, also where an issuer''s token has others; issuer is that of an identity provider, and null for a token of our own. Membership and the tenant''s state are not looked at. A token with a purpose is a service''s word and nobody''s proof: see require_word().';
+    'What a token says whose key, signature, dates and session are good: {"userId","tenantId","sessionId","purpose","issuer","email"}, null for what it doesn''t say; else the error that enter() would raise. Ids are ours, also where an issuer''s token has others; issuer is that of an identity provider, and null for a token of our own. Membership and the tenant''s state are not looked at. An issuer with only_tenant speaks for that tenant and not for the person: TN014. A token with a purpose is a service''s word and nobody''s proof: see require_word().';
 
 -- A definer: it verifies a word, which takes the key.
 create function tenancy_private.require_word(token text, purpose text)

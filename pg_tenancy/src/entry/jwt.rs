@@ -29,6 +29,8 @@ pub struct Bearer {
     /// The identity provider; `None` for a token of our own.
     pub issuer: Option<String>,
     pub email: Option<String>,
+    /// By an identity provider that speaks for one tenant: not for the person beyond it.
+    pub is_of_one_tenant: bool,
     names_tenant: bool,
     tenant_status: Option<String>,
     role: Option<Role>,
@@ -103,6 +105,7 @@ fn ours(verified: &Verified<'_>, standing: Standing, has_session: bool) -> Resul
         purpose,
         issuer: None,
         email: verified.email().map(str::to_owned),
+        is_of_one_tenant: false,
         names_tenant: tenant_id.is_some(),
         tenant_status: standing.tenant_status,
         role: standing.role,
@@ -137,6 +140,7 @@ fn foreign(verified: &Verified<'_>, issuer: Issuer) -> Result<Bearer, Fault> {
         purpose,
         issuer: Some(issuer.name),
         email: verified.email().map(str::to_owned),
+        is_of_one_tenant: issuer.only_tenant.is_some(),
         names_tenant: tenant.is_some(),
         tenant_status: standing.tenant_status,
         role: standing.role,

@@ -70,6 +70,15 @@ fn set_tenant_context(call: pg_sys::FunctionCallInfo) -> Answer {
 
 fn verify_token(call: pg_sys::FunctionCallInfo) -> Answer {
     let bearer = jwt::verify(text_argument(call, 0)?)?;
+    // Who asks this lets the person do what reaches beyond a tenant, such as ending
+    // all sessions. A customer's own identity provider must not.
+    if bearer.is_of_one_tenant {
+        return Err(Fault::new(
+            "TN014",
+            "the token's issuer speaks for one tenant, not for the person",
+        )
+        .hint("Log in here for a token that does."));
+    }
     Ok(text_datum(
         &serde_json::json!({
             "userId": bearer.user_id,
