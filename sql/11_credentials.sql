@@ -2,7 +2,9 @@
  * Credentials: what a login needs, one exact address at a time.
  *
  * The authenticator can't read the tables, so it can't list people. It can ask
- * for an address that it already knows.
+ * for an address that it already knows. What it wants done for a person it
+ * backs with a word: a token of the service, about one person, for one purpose,
+ * good for a minute and for one use.
  */
 
 create type tenancy.credentials as (
@@ -25,49 +27,55 @@ end;
 comment on function tenancy.find_credentials(text) is
     'The person with exactly that email, whatever the case, or no row. Compare the password also when there is none, or the time tells who exists.';
 
--- A definer: it verifies a token, which takes the key, and reads memberships
--- across tenants, of one person. The token is the service's word that the
--- password was right: the database password alone must not tell who is where.
-create function tenancy.start_session(token text, tenant text default null)
-    returns table (tenant_id uuid, role text, tenants json)
-    language plpgsql volatile
-    security definer set search_path = pg_catalog, pg_temp
+create table tenancy.spent_words (
+    digest bytea primary key,
+    expires_at timestamptz not null,
+    constraint spent_words_digest_length check (octet_length(digest) = 32)
+);
+select pg_catalog.pg_extension_config_dump('tenancy.spent_words', '');
+comment on table tenancy.spent_words is 'Words of the service that were used, until they expire. No policy: RLS shows it to nobody but its owner.';
+comment on column tenancy.spent_words.digest is 'SHA-256 of what was signed: the same word under another signature is the same word.';
+
+alter table tenancy.spent_words enable row level security, force row level security;
+
+create function tenancy_private.claims_of(token text)
+    returns json
+    language plpgsql immutable strict
 as $$
 declare
-    person constant uuid := (tenancy_private.verify_token(start_session.token) ->> 'userId')::uuid;
-    chosen record;
+    body constant text := translate(split_part(claims_of.token, '.', 2), '-_', '+/');
 begin
-    select t.id, t.status, m.role into chosen
-    from tenancy.memberships as m
-    join tenancy.tenants as t on t.id = m.tenant_id
-    where m.user_id = person
-      and (start_session.tenant is null
-           or t.slug = start_session.tenant
-           or t.id::text = lower(start_session.tenant))
-    order by t.status = 'active' desc, m.created_at, t.id
-    limit 1;
-
-    if not found then
-        raise exception 'not a member of that tenant'
-            using errcode = 'TN002', hint = 'Name a tenant that you belong to, by its slug or id.';
-    end if;
-    if chosen.status = 'suspended' then
-        raise exception 'the tenant is suspended'
-            using errcode = 'TN004', hint = 'Ask the operator of this service.';
-    end if;
-
-    tenant_id := chosen.id;
-    role := chosen.role;
-    select pg_catalog.json_agg(
-               pg_catalog.json_build_object(
-                   'id', t.id, 'slug', t.slug, 'name', t.name, 'role', m.role, 'status', t.status)
-               order by m.created_at, t.id)
-    into tenants
-    from tenancy.memberships as m
-    join tenancy.tenants as t on t.id = m.tenant_id
-    where m.user_id = person;
-    return next;
+    return convert_from(decode(rpad(body, (length(body) + 3) / 4 * 4, '='), 'base64'), 'UTF8')::json;
 end
 $$;
-comment on function tenancy.start_session(text, text) is
-    'For a person whose password was right: the tenant that the token will name, the role there, and all the person''s tenants. The service says so with a token of its own, signed for that person (sub) and no tenant (the nil UUID), good for a minute. The tenant is chosen by slug or id, and else is the oldest active one. TN002 not a member of it, TN004 suspended, TN010 to TN014 as enter().';
+comment on function tenancy_private.claims_of(text) is
+    'The claims of a token whose signature has been verified; of any other they are anybody''s.';
+
+create function tenancy_private.spend_word(token text, purpose text)
+    returns uuid
+    language plpgsql volatile
+as $$
+declare
+    person constant uuid := tenancy_private.require_word(spend_word.token, spend_word.purpose);
+begin
+    if person is null then
+        raise exception 'there is no word of the service'
+            using errcode = 'TN023', hint = 'The service signs one for each call.';
+    end if;
+
+    -- Half a minute of leeway that clocks have, and as much again.
+    insert into tenancy.spent_words (digest, expires_at)
+    values (
+        tenancy_private.digest_of(regexp_replace(spend_word.token, '[.][^.]*$', '')),
+        to_timestamp(least((tenancy_private.claims_of(spend_word.token) ->> 'exp')::numeric, 253402300799)::float8)
+            + interval '1 minute')
+    on conflict do nothing;
+    if not found then
+        raise exception 'the service''s word was used before'
+            using errcode = 'TN023', hint = 'The service signs one for each call.';
+    end if;
+    return person;
+end
+$$;
+comment on function tenancy_private.spend_word(text, text) is
+    'As require_word(), once: whoever has read a word in a log or a list of running statements comes too late. TN023 used before.';

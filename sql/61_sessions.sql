@@ -62,3 +62,94 @@ alter table tenancy.refresh_tokens enable row level security, force row level se
 create policy tenant_boundary on tenancy.refresh_tokens as restrictive for all to public
     using (tenant_id = tenancy.current_tenant_id())
     with check (tenant_id = tenancy.current_tenant_id());
+
+create function tenancy_private.expiry_of(lifetime interval, longest interval)
+    returns timestamptz
+    language plpgsql volatile
+as $$
+begin
+    if lifetime < interval '1 second' or lifetime > longest then
+        raise exception 'a lifetime must be between one second and %', longest
+            using errcode = 'TN025', hint = 'Leave it out for the usual one.';
+    end if;
+    return clock_timestamp() + lifetime;
+end
+$$;
+comment on function tenancy_private.expiry_of(interval, interval) is
+    'When something ends that begins now. TN025 a lifetime that is none, or too long; there is no endless one.';
+
+create function tenancy_private.label_of(said text, longest integer)
+    returns text
+    language sql immutable
+return nullif(btrim(left(
+    -- Control characters, and those that turn or hide what stands beside them.
+    regexp_replace(left(said, 4 * longest),
+        '[\u0001-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+', ' ', 'g'),
+    longest)), '');
+comment on function tenancy_private.label_of(text, integer) is
+    'What a client says of itself, in a form that can be shown: cut, on one line, nothing invisible; NULL for nothing.';
+
+create function tenancy_private.tenants_of(person uuid)
+    returns json
+    language sql stable
+begin atomic
+    select json_agg(
+        json_build_object('id', t.id, 'slug', t.slug, 'name', t.name, 'role', m.role, 'status', t.status)
+        order by m.created_at, t.id)
+    from tenancy.memberships as m
+    join tenancy.tenants as t on t.id = m.tenant_id
+    where m.user_id = tenants_of.person;
+end;
+comment on function tenancy_private.tenants_of(uuid) is 'All the tenants of a person, oldest membership first.';
+
+create function tenancy_private.verify_access(
+    token text,
+    out user_id uuid,
+    out tenant_id uuid,
+    out session_id uuid
+)
+    language plpgsql volatile
+as $$
+declare
+    said constant json := tenancy_private.verify_token(verify_access.token);
+begin
+    if said is null or said ->> 'purpose' is not null then
+        raise exception 'this is no access token'
+            using errcode = 'TN010', hint = 'Log in again for a new one.';
+    end if;
+    user_id := said ->> 'userId';
+    tenant_id := said ->> 'tenantId';
+    session_id := said ->> 'sessionId';
+end
+$$;
+comment on function tenancy_private.verify_access(text) is
+    'Whose access token this is, of which tenant and session; the session is NULL for a token of another service. Tenant and membership are not looked at: a person may log out of a suspended tenant. TN010 to TN015, TN021.';
+
+create function tenancy_private.require_session(
+    token text,
+    out user_id uuid,
+    out tenant_id uuid,
+    out session_id uuid,
+    out expires_at timestamptz
+)
+    language plpgsql volatile
+as $$
+begin
+    select v.user_id, v.tenant_id, v.session_id, s.expires_at
+    into user_id, tenant_id, session_id, expires_at
+    from tenancy_private.verify_access(require_session.token) as v
+    left join tenancy.sessions as s
+        on s.tenant_id = v.tenant_id and s.id = v.session_id and s.user_id = v.user_id
+        and s.ended_at is null and s.expires_at > clock_timestamp();
+    if session_id is null then
+        raise exception 'the token belongs to no session'
+            using errcode = 'TN010', hint = 'Log in here for one that does.';
+    end if;
+    if expires_at is null then
+        raise exception 'the session has ended'
+            using errcode = 'TN015', hint = 'Log in again.';
+    end if;
+end
+$$;
+comment on function tenancy_private.require_session(text) is
+    'As verify_access(), for a token of a session that lives. TN015 ended; TN010 a token without one.';

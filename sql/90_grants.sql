@@ -111,9 +111,28 @@ grant execute on function tenancy.set_tenant_context(uuid, uuid) to tenancy_gate
 grant execute on function
     tenancy.register_tenant(text, text, text, text),
     tenancy.find_credentials(text),
-    tenancy.start_session(text, text),
     tenancy.version()
     to tenancy_authenticator;
+
+-- Sessions and passwords: each demands a word of the service, a token or a secret.
+grant execute on function
+    tenancy.start_session(text, text, text, text, interval),
+    tenancy.switch_tenant(text, text, text, text, interval),
+    tenancy.refresh_session(text),
+    tenancy.end_session(text),
+    tenancy.end_all_sessions(text),
+    tenancy.list_sessions(text),
+    tenancy.end_one_session(text, uuid),
+    tenancy.find_password_hash(text),
+    tenancy.change_password(text, text),
+    tenancy.start_password_reset(text, text, interval),
+    tenancy.finish_password_reset(text, text)
+    to tenancy_authenticator;
+grant execute on function tenancy.revoke_tenant_sessions() to tenancy_app;
+grant execute on function
+    tenancy.revoke_tenant(uuid, text),
+    tenancy.purge_sessions(interval)
+    to tenancy_admin;
 
 grant execute on function
     tenancy.report_tenants(),

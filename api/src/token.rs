@@ -46,6 +46,8 @@ struct Claims<'a> {
     tenant_id: Uuid,
     email: &'a str,
     role: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purpose: Option<&'static str>,
     iat: u64,
     exp: u64,
     jti: Uuid,
@@ -99,27 +101,37 @@ impl Tokens {
     }
 
     pub fn sign(&self, subject: &Subject<'_>) -> Result<String, Error> {
-        self.sign_for(subject, self.lifetime)
+        self.sign_for(subject, None, self.lifetime)
     }
 
     /// A token that opens nothing, to ask the database whether it knows the key.
     pub fn sign_for_nobody(&self) -> Result<String, Error> {
-        self.sign_for_session(Uuid::nil())
+        self.sign_word(Uuid::nil(), "startup")
     }
 
     /// A token that opens no tenant: our word to the database that the person's
     /// password was right.
     pub fn sign_for_session(&self, user_id: Uuid) -> Result<String, Error> {
+        self.sign_word(user_id, "session")
+    }
+
+    /// A word to the database, good for one use.
+    fn sign_word(&self, user_id: Uuid, purpose: &'static str) -> Result<String, Error> {
         let person = Subject {
             user_id,
             tenant_id: Uuid::nil(),
             email: "",
             role: "",
         };
-        self.sign_for(&person, Duration::from_secs(60))
+        self.sign_for(&person, Some(purpose), Duration::from_secs(60))
     }
 
-    fn sign_for(&self, subject: &Subject<'_>, lifetime: Duration) -> Result<String, Error> {
+    fn sign_for(
+        &self,
+        subject: &Subject<'_>,
+        purpose: Option<&'static str>,
+        lifetime: Duration,
+    ) -> Result<String, Error> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -128,6 +140,7 @@ impl Tokens {
             tenant_id: subject.tenant_id,
             email: subject.email,
             role: subject.role,
+            purpose,
             iat: now.as_secs(),
             exp: now.as_secs() + lifetime.as_secs(),
             jti: Uuid::new_v4(),

@@ -117,6 +117,16 @@ pgrx::extension_sql_file!(
     requires = ["60_issuer_keepers"]
 );
 pgrx::extension_sql_file!("../../sql/62_passwords.sql", requires = ["61_sessions"]);
+pgrx::extension_sql_file!("../../sql/61_sessions.sql", requires = ["60_issuers"]);
+pgrx::extension_sql_file!(
+    "../../sql/61_sessions_start.sql",
+    requires = ["61_sessions"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/61_sessions_end.sql",
+    requires = ["61_sessions_start"]
+);
+pgrx::extension_sql_file!("../../sql/62_passwords.sql", requires = ["61_sessions_end"]);
 pgrx::extension_sql_file!("../../sql/63_members.sql", requires = ["62_passwords"]);
 pgrx::extension_sql_file!("../../sql/64_invitations.sql", requires = ["63_members"]);
 pgrx::extension_sql_file!("../../sql/65_api_keys.sql", requires = ["64_invitations"]);

@@ -167,22 +167,18 @@ mod tests {
     fn a_session_starts_in_a_tenant_of_the_person() {
         add_key();
         let [acme, globex, initech] = [tenant("acme"), tenant("globex"), tenant("initech")];
-        run(&format!(
-            "insert into tenancy.memberships (tenant_id, user_id, role, created_at)
-             values ('{}', '{}', 'viewer', now() + interval '1 day')",
-            globex.id, acme.owner
-        ));
-        let mut claims = acme.claims();
-        claims["tenantId"] = serde_json::json!(uuid::Uuid::nil());
-        let word = sign(&claims, "test", SECRET);
+        globex.add_member(acme.owner, "viewer");
         become_role("tenancy_authenticator");
         let start = |tenant: &str| {
             format!(
                 "select concat_ws(' ', tenant_id, role, json_array_length(tenants))
-                 from tenancy.start_session('{word}', {tenant})"
+                 from tenancy.start_session('{}', {tenant})",
+                word(acme.owner, "session")
             )
         };
         // The database's password alone tells nothing of who is where.
+        let mut claims = acme.claims();
+        claims["purpose"] = serde_json::json!("session");
         let forged = sign(&claims, "test", "another secret, which is long enough");
         assert_eq!(
             outcome(&format!("select tenancy.start_session('{forged}')")),

@@ -72,4 +72,69 @@ mod tests {
         let estimated = number(rows);
         assert!((2500..10_000).contains(&estimated), "{estimated}");
     }
+
+    /// 2,000 tenants of one person each, who is logged in five times.
+    fn many_people() {
+        run(
+            "insert into tenancy.tenants (name, slug) select 't' || n, 't' || n from generate_series(1, 2000) as n;
+             insert into tenancy.users (email) select t.slug || '@example.com' from tenancy.tenants as t where t.name ~ '^t[0-9]';
+             insert into tenancy.memberships (tenant_id, user_id)
+                 select t.id, u.id from tenancy.tenants as t join tenancy.users as u on u.email = t.slug || '@example.com';
+             insert into tenancy.sessions (tenant_id, user_id, expires_at)
+                 select m.tenant_id, m.user_id, now() + (n - 2) * interval '40 days'
+                 from tenancy.memberships as m, generate_series(1, 5) as n where m.role = 'member';
+             insert into tenancy.refresh_tokens (tenant_id, session_id, digest, expires_at)
+                 select s.tenant_id, s.id, sha256(s.id::text::bytea), s.expires_at from tenancy.sessions as s;
+             analyze tenancy.tenants, tenancy.users, tenancy.memberships, tenancy.sessions, tenancy.refresh_tokens",
+        );
+    }
+
+    /// How often this transaction has read a whole table.
+    fn whole_reads(tables: &str) -> i64 {
+        number(&format!(
+            "select sum(seq_scan)::bigint from pg_stat_xact_user_tables
+             where schemaname = 'tenancy' and relname in ({tables})"
+        ))
+    }
+
+    /// More than five times each: PostgreSQL makes a plan for all arguments then.
+    #[pg_test]
+    fn who_logs_in_and_out_is_found_among_many_without_reading_all() {
+        const TABLES: &str = "'tenants', 'users', 'memberships', 'sessions', 'refresh_tokens'";
+        add_key();
+        let [acme, globex] = [tenant("acme"), tenant("globex")];
+        many_people();
+        globex.add_member(acme.owner, "viewer");
+        let before = whole_reads(TABLES);
+        for _ in 0..8 {
+            let [here, there] = [acme.log_in(), globex.log_in_as(acme.owner)];
+            for call in [
+                format!("refresh_session('{}')", here.refresh),
+                format!("refresh_session('{}')", here.refresh),
+                format!("switch_tenant('{}', 'acme')", there.token),
+                format!("start_session('{}')", word(acme.owner, "session")),
+                format!("list_sessions('{}')", there.token),
+                format!("end_one_session('{}', '{}')", there.token, here.session),
+                format!("find_password_hash('{}')", there.token),
+                format!("end_session('{}')", there.token),
+                format!("end_all_sessions('{}')", acme.log_in().token),
+                format!("revoke_tenant('{}', 'x')", globex.id),
+                format!(
+                    "start_password_reset('{}', 'owner@acme.example')",
+                    word(acme.owner, "reset")
+                ),
+            ] {
+                run(&format!("select tenancy.{call}"));
+            }
+            run(&format!(
+                "select tenancy_private.end_sessions('{}', '{}', 'removed')",
+                acme.id, acme.owner
+            ));
+        }
+        assert_eq!(whole_reads(TABLES), before);
+
+        let before = whole_reads("'sessions'");
+        assert_eq!(number("select tenancy.purge_sessions()"), 2000);
+        assert_eq!(whole_reads("'sessions'"), before);
+    }
 }

@@ -104,6 +104,63 @@ impl Tenant {
     pub fn token(&self) -> String {
         sign(&self.claims(), "test", SECRET)
     }
+
+    /// A token that belongs to a session.
+    pub fn token_of(&self, session: &str) -> String {
+        let mut claims = self.claims();
+        claims["sid"] = json!(session);
+        sign(&claims, "test", SECRET)
+    }
+
+    /// The owner logs in here.
+    pub fn log_in(&self) -> Login {
+        self.log_in_as(self.owner)
+    }
+
+    /// A person logs in here.
+    pub fn log_in_as(&self, person: Uuid) -> Login {
+        let row = text(&format!(
+            "select concat(session_id, ' ', refresh_token)
+             from tenancy.start_session('{}', '{}', 'a browser', '192.0.2.1')",
+            word(person, "session"),
+            self.id
+        ));
+        let (session, refresh) = row.split_once(' ').expect("two");
+        let mut claims = self.claims();
+        claims["sub"] = json!(person);
+        claims["sid"] = json!(session);
+        Login {
+            session: session.to_owned(),
+            token: sign(&claims, "test", SECRET),
+            refresh: refresh.to_owned(),
+        }
+    }
+
+    /// Makes somebody a member.
+    pub fn add_member(&self, person: Uuid, role: &str) {
+        run(&format!(
+            "insert into tenancy.memberships (tenant_id, user_id, role, created_at)
+             values ('{}', '{person}', '{role}', now() + interval '1 day')",
+            self.id
+        ));
+    }
+}
+
+/// A session, its access token and its first refresh token.
+pub struct Login {
+    pub session: String,
+    pub token: String,
+    pub refresh: String,
+}
+
+/// A word of the service about a person, for a purpose; a new one each time.
+pub fn word(person: Uuid, purpose: &str) -> String {
+    let now = jsonwebtoken::get_current_timestamp();
+    let claims = json!({
+        "sub": person, "tenantId": Uuid::nil(), "purpose": purpose,
+        "iat": now, "exp": now + 60, "jti": Uuid::new_v4(),
+    });
+    sign(&claims, "test", SECRET)
 }
 
 /// The key that the tokens of these tests are signed with.

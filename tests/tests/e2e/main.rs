@@ -20,6 +20,7 @@ mod race;
 mod routes;
 mod schemas;
 mod school;
+mod sessions;
 mod shop;
 mod stolen_password;
 mod suspension;
