@@ -53,3 +53,17 @@ create function tenancy_private.context_user_id()
 as 'MODULE_PATHNAME', 'tenancy_context_user_id';
 comment on function tenancy_private.context_user_id() is
     'The person who entered, or NULL; never an error, whatever pg_tenancy.missing_context says.';
+
+create function tenancy_private.context_proof()
+    returns text
+    language c stable parallel safe
+as 'MODULE_PATHNAME', 'tenancy_context_proof';
+comment on function tenancy_private.context_proof() is
+    'What this transaction entered with: token, api_key, support, or word for a gateway''s. NULL without a context, also where a plain setting names a tenant.';
+
+create function tenancy_private.context_proof_id()
+    returns uuid
+    language c stable parallel safe
+as 'MODULE_PATHNAME', 'tenancy_context_proof_id';
+comment on function tenancy_private.context_proof_id() is
+    'The id of the API key or support access that this transaction entered with; else NULL.';

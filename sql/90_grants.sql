@@ -41,7 +41,7 @@ revoke all on schema tenancy, tenancy_private from public;
 revoke all on all tables in schema tenancy, tenancy_private from public;
 revoke all on all routines in schema tenancy, tenancy_private from public;
 revoke all on type tenancy.registration, tenancy.credentials,
-    tenancy_private.finding, tenancy_private.walled from public;
+    tenancy_private.finding, tenancy_private.walled, tenancy_private.page from public;
 do $$
 declare
     given record;
@@ -105,6 +105,25 @@ grant execute on function
     tenancy.assert_service(text),
     tenancy.version()
     to tenancy_app;
+
+-- People and keys of the tenant that was entered.
+grant execute on function
+    tenancy.list_members(json),
+    tenancy.set_member_role(uuid, text),
+    tenancy.remove_member(uuid),
+    tenancy.invite_member(text, text, interval),
+    tenancy.list_invitations(json),
+    tenancy.revoke_invitation(uuid),
+    tenancy.create_api_key(text, text, timestamptz),
+    tenancy.list_api_keys(json),
+    tenancy.revoke_api_key(uuid)
+    to tenancy_app;
+-- By a proof that they take as an argument.
+grant execute on function tenancy.leave_tenant(text) to tenancy_app, tenancy_authenticator;
+grant execute on function
+    tenancy.peek_invitation(text),
+    tenancy.accept_invitation(text, text, text)
+    to tenancy_authenticator;
 
 grant execute on function tenancy.set_tenant_context(uuid, uuid) to tenancy_gateway;
 

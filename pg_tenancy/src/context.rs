@@ -17,7 +17,7 @@ use pgrx::{PgLogLevel, pg_guard, pg_sys};
 use uuid::Uuid;
 
 use crate::fault::Fault;
-use crate::{hooks, readers, residue};
+use crate::{hooks, readers, residue, writing};
 
 /// Who this transaction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,24 @@ pub enum Proof {
     ApiKey(Uuid),
     /// The support access with that id.
     Support(Uuid),
+}
+
+impl Proof {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Word => "word",
+            Self::Token => "token",
+            Self::ApiKey(_) => "api_key",
+            Self::Support(_) => "support",
+        }
+    }
+
+    pub fn id(self) -> Option<Uuid> {
+        match self {
+            Self::Word | Self::Token => None,
+            Self::ApiKey(id) | Self::Support(id) => Some(id),
+        }
+    }
 }
 
 /// What a membership says.
@@ -103,21 +121,16 @@ impl Context {
     }
 
     fn write(self) -> String {
-        let (proof, proof_id) = match self.proof {
-            Proof::Word => ("word", None),
-            Proof::Token => ("token", None),
-            Proof::ApiKey(id) => ("api_key", Some(id)),
-            Proof::Support(id) => ("support", Some(id)),
-        };
         let access = if self.is_read_only { "read" } else { "write" };
         let id = |id: Option<Uuid>| id.map_or("-".to_owned(), |id| id.to_string());
         format!(
-            "{}/{}/{}/{}/{proof}/{}/{access}",
+            "{}/{}/{}/{}/{}/{}/{access}",
             self.tenant_id,
             id(self.user_id),
             self.role.map_or("-", Role::name),
             id(self.session_id),
-            id(proof_id),
+            self.proof.name(),
+            id(self.proof.id()),
         )
     }
 
@@ -174,6 +187,9 @@ pub fn set(context: Context) -> Result<(), Fault> {
 
     hooks::refuse_to_enter_while_explaining()?;
     residue::refuse_to_enter_with_any()?;
+    if context.is_read_only {
+        writing::refuse_to_enter_while_writing()?;
+    }
     let text = std::ffi::CString::new(context.write())
         .map_err(|_| Fault::internal("a context with a NUL"))?;
     {

@@ -12,7 +12,7 @@ use pgrx::{pg_guard, pg_sys};
 use crate::fault::Fault;
 use crate::residue::{self, Kind};
 use crate::settings;
-use crate::{context, objects};
+use crate::{context, objects, writing};
 
 thread_local! {
     static NEXT_UTILITY: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
@@ -123,6 +123,10 @@ unsafe extern "C-unwind" fn on_utility(
 unsafe fn look_at(node: *mut pg_sys::Node) -> Result<(), Fault> {
     // SAFETY: each tag says which statement the node is.
     unsafe {
+        // Whatever happened, it can be ended.
+        if (*node).type_ != pg_sys::NodeTag::T_TransactionStmt {
+            writing::refuse_if_made_writable()?;
+        }
         match (*node).type_ {
             pg_sys::NodeTag::T_DeclareCursorStmt => {
                 let declared = node.cast::<pg_sys::DeclareCursorStmt>();
@@ -217,6 +221,7 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argu
         objects::forget();
         residue::forget_settings();
         context::forget_first();
+        writing::forget();
     }
 }
 
@@ -230,9 +235,11 @@ unsafe extern "C-unwind" fn on_subtransaction(
     // An error has passed over what would have ended these.
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
         objects::forget_new();
-        // Unless the savepoint was within what is explained.
         // SAFETY: reads the state of this backend.
-        if unsafe { pg_sys::GetCurrentTransactionNestLevel() } <= EXPLAINING_SINCE.get() {
+        let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+        writing::forget_since(level);
+        // Unless the savepoint was within what is explained.
+        if level <= EXPLAINING_SINCE.get() {
             IS_EXPLAINING.set(false);
         }
     }

@@ -27,6 +27,7 @@ mod residue;
 mod rows;
 mod settings;
 mod token;
+mod writing;
 
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
@@ -52,7 +53,8 @@ pgrx::extension_sql_file!("../../sql/15_platform.sql", requires = ["14_reports"]
 pgrx::extension_sql_file!("../../sql/16_rows.sql", requires = ["15_platform"]);
 pgrx::extension_sql_file!("../../sql/17_service.sql", requires = ["16_rows"]);
 pgrx::extension_sql_file!("../../sql/18_drop_guard.sql", requires = ["17_service"]);
-pgrx::extension_sql_file!("../../sql/20_catalog.sql", requires = ["18_drop_guard"]);
+pgrx::extension_sql_file!("../../sql/19_pages.sql", requires = ["18_drop_guard"]);
+pgrx::extension_sql_file!("../../sql/20_catalog.sql", requires = ["19_pages"]);
 pgrx::extension_sql_file!(
     "../../sql/21_isolation_checks.sql",
     requires = ["20_catalog"]
@@ -116,6 +118,9 @@ pgrx::extension_sql_file!(
     "../../sql/61_sessions.sql",
     requires = ["60_issuer_keepers"]
 );
+pgrx::extension_sql_file!("../../sql/59_roles.sql", requires = ["50_new_tables"]);
+pgrx::extension_sql_file!("../../sql/60_issuers.sql", requires = ["59_roles"]);
+pgrx::extension_sql_file!("../../sql/61_sessions.sql", requires = ["60_issuers"]);
 pgrx::extension_sql_file!("../../sql/62_passwords.sql", requires = ["61_sessions"]);
 pgrx::extension_sql_file!("../../sql/61_sessions.sql", requires = ["60_issuers"]);
 pgrx::extension_sql_file!(
@@ -133,9 +138,10 @@ pgrx::extension_sql_file!("../../sql/65_api_keys.sql", requires = ["64_invitatio
 pgrx::extension_sql_file!("../../sql/66_capsules.sql", requires = ["65_api_keys"]);
 pgrx::extension_sql_file!("../../sql/67_each_tenant.sql", requires = ["66_capsules"]);
 pgrx::extension_sql_file!("../../sql/68_support.sql", requires = ["67_each_tenant"]);
+pgrx::extension_sql_file!("../../sql/69_accepting.sql", requires = ["68_support"]);
 pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
-    requires = ["68_support"],
+    requires = ["69_accepting"],
     finalize
 );
 
@@ -148,6 +154,7 @@ pub extern "C-unwind" fn _PG_init() {
     hooks::install();
     objects::install();
     planner::install();
+    writing::install();
     rows::watch_catalog();
 }
 

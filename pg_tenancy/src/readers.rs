@@ -61,6 +61,16 @@ sql_function!(
     pg_finfo_tenancy_context_user_id,
     context_user_id
 );
+sql_function!(
+    tenancy_context_proof,
+    pg_finfo_tenancy_context_proof,
+    context_proof
+);
+sql_function!(
+    tenancy_context_proof_id,
+    pg_finfo_tenancy_context_proof_id,
+    context_proof_id
+);
 
 fn current_tenant_id(call: pg_sys::FunctionCallInfo) -> Answer {
     let known = TENANT_DATUM.get();
@@ -92,6 +102,16 @@ fn current_member_role(call: pg_sys::FunctionCallInfo) -> Answer {
 fn context_user_id(call: pg_sys::FunctionCallInfo) -> Answer {
     let user = context::current().and_then(|context| context.user_id);
     Ok(user.map_or_else(|| null(call), uuid_datum))
+}
+
+fn context_proof(call: pg_sys::FunctionCallInfo) -> Answer {
+    let proof = context::current().map(|context| context.proof);
+    Ok(proof.map_or_else(|| null(call), |proof| text_datum(proof.name())))
+}
+
+fn context_proof_id(call: pg_sys::FunctionCallInfo) -> Answer {
+    let id = context::current().and_then(|context| context.proof.id());
+    Ok(id.map_or_else(|| null(call), uuid_datum))
 }
 
 /// The context, or what `pg_tenancy.missing_context` says: a fault or `None`.

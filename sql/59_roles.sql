@@ -1,0 +1,175 @@
+/*
+ * Roles: what an owner or admin may and others may not.
+ *
+ * What changes a tenant's people waits at the tenant's row and then looks at
+ * roles as they are: two owners who leave at the same moment would leave none,
+ * and an admin who is being removed could come back by his own invitation.
+ */
+
+create function tenancy_private.require_proof(variadic proofs text[])
+    returns void
+    language plpgsql volatile
+as $$
+begin
+    if tenancy_private.context_proof() is null then
+        raise exception 'no tenant has been entered'
+            using errcode = 'TN001', hint = 'Call tenancy.enter(token) first, in the same transaction.';
+    end if;
+    if tenancy_private.context_proof() <> all (proofs) then
+        raise exception 'that is for the people of the tenant'
+            using errcode = 'TN207', hint = 'An owner or admin of the tenant does it, with a token of their own.';
+    end if;
+end
+$$;
+comment on function tenancy_private.require_proof(text[]) is
+    'TN207 unless the transaction entered with one of these: token, word, api_key, support. TN001 without a context.';
+
+create function tenancy_private.require_role(variadic roles text[])
+    returns void
+    language plpgsql volatile
+as $$
+begin
+    if tenancy_private.context_proof() is null then
+        raise exception 'no tenant has been entered'
+            using errcode = 'TN001', hint = 'Call tenancy.enter(token) first, in the same transaction.';
+    end if;
+    perform tenancy_private.check_role(tenancy.current_member_role(), roles);
+end
+$$;
+comment on function tenancy_private.require_role(text[]) is
+    'TN201 (only owners may) or TN203 unless who entered has one of these roles, as they were at that moment. Good for a look; what changes people asks lock_people(). TN001 without a context.';
+
+create function tenancy_private.check_role(role text, roles text[])
+    returns void
+    language plpgsql immutable
+as $$
+begin
+    if check_role.role = any (roles) then
+        return;
+    end if;
+    if roles = array['owner'] then
+        raise exception 'only an owner of the tenant may do that'
+            using errcode = 'TN201', hint = 'Ask an owner of the tenant.';
+    end if;
+    raise exception 'only owners and admins of the tenant may do that'
+        using errcode = 'TN203', hint = 'Ask an owner or admin of the tenant.';
+end
+$$;
+comment on function tenancy_private.check_role(text, text[]) is
+    'TN201 or TN203 unless the role is one of these; NULL is none.';
+
+create function tenancy_private.lock_tenant(tenant uuid)
+    returns void
+    language plpgsql volatile
+as $$
+begin
+    perform from tenancy.tenants as t
+    where t.id = lock_tenant.tenant
+    for no key update;
+    -- In REPEATABLE READ the transaction may see owners of long ago. PostgreSQL
+    -- refuses to lock a row that has changed since (40001), and the caller tries again.
+    perform from tenancy.memberships as m
+    where m.tenant_id = lock_tenant.tenant and m.role = 'owner'
+    order by m.user_id
+    for no key update;
+end
+$$;
+comment on function tenancy_private.lock_tenant(uuid) is
+    'Waits until nobody else changes the people of that tenant, and keeps others waiting until the transaction ends.';
+
+create function tenancy_private.lock_people()
+    returns text
+    language plpgsql volatile
+as $$
+declare
+    tenant constant uuid := tenancy.current_tenant_id();
+    role_now text;
+begin
+    perform tenancy_private.require_proof('token', 'word', 'api_key');
+    -- Who may not manage people should not hold up those who may.
+    perform tenancy_private.require_role('owner', 'admin');
+    perform tenancy_private.lock_tenant(tenant);
+
+    if tenancy_private.context_proof() = 'api_key' then
+        select k.role into role_now
+        from tenancy.api_keys as k
+        where k.tenant_id = tenant
+          and k.id = tenancy_private.context_proof_id()
+          and k.revoked_at is null
+        for share;
+    else
+        select m.role into role_now
+        from tenancy.memberships as m
+        where m.tenant_id = tenant and m.user_id = tenancy.current_user_id()
+        for share;
+    end if;
+    perform tenancy_private.check_role(role_now, array['owner', 'admin']);
+    return role_now;
+end
+$$;
+comment on function tenancy_private.lock_people() is
+    'The role, owner or admin, that who entered has now, with the tenant''s people locked. TN001, TN203, TN207.';
+
+create function tenancy_private.check_role_name(role text)
+    returns void
+    language plpgsql immutable
+as $$
+begin
+    if check_role_name.role in ('owner', 'admin', 'member', 'viewer') then
+        return;
+    end if;
+    raise exception 'there is no such role'
+        using errcode = 'TN206', column = 'role', hint = 'Roles are owner, admin, member and viewer.';
+end
+$$;
+comment on function tenancy_private.check_role_name(text) is
+    'TN206 unless it is a role, in exactly these letters.';
+
+create function tenancy_private.keep_an_owner(tenant uuid, person uuid)
+    returns void
+    language plpgsql volatile
+as $$
+begin
+    if not exists (
+        select from tenancy.memberships as m
+        where m.tenant_id = keep_an_owner.tenant
+          and m.role = 'owner'
+          and m.user_id <> keep_an_owner.person
+    ) then
+        raise exception 'the last owner stays'
+            using errcode = 'TN202', hint = 'Make somebody else an owner first.';
+    end if;
+end
+$$;
+comment on function tenancy_private.keep_an_owner(uuid, uuid) is
+    'TN202 unless the tenant has an owner beside that person. Only after lock_tenant().';
+
+create function tenancy_private.verify_access_token(token text)
+    returns json
+    language plpgsql volatile
+as $$
+declare
+    claims constant json := tenancy_private.verify_token(coalesce(verify_access_token.token, ''));
+begin
+    if claims ->> 'purpose' is not null then
+        raise exception 'the token is a service''s word'
+            using errcode = 'TN010', hint = 'Log in for a token of your own.';
+    end if;
+    return claims;
+end
+$$;
+comment on function tenancy_private.verify_access_token(text) is
+    'As verify_token(), and TN010 for a word.';
+
+create function tenancy_private.require_active(tenant uuid)
+    returns void
+    language plpgsql volatile
+as $$
+begin
+    if exists (select from tenancy.tenants as t where t.id = require_active.tenant and t.status <> 'active') then
+        raise exception 'the tenant is suspended'
+            using errcode = 'TN004', hint = 'Ask the operator of this service.';
+    end if;
+end
+$$;
+comment on function tenancy_private.require_active(uuid) is 'TN004 where the tenant is suspended.';
