@@ -5,11 +5,13 @@
 //! rolled back: so each test first makes its tenants, then becomes somebody.
 //! pgrx wants test functions in a schema `tests`, hence the module in each file.
 
+mod api_keys;
 mod assert_isolated;
 mod context;
 mod forgery;
 mod harden;
 mod invariants;
+mod invitations;
 mod isolate;
 mod isolate_keys;
 mod isolate_kinds;
@@ -21,6 +23,7 @@ mod lint_extension;
 mod lint_keys;
 mod lint_reach;
 mod lint_roles;
+mod members;
 mod new_tables;
 mod onboarding;
 mod passwords;
@@ -36,3 +39,4 @@ mod sessions;
 mod support;
 mod tokens;
 mod types;
+mod viewers;

@@ -239,3 +239,46 @@ pub fn complaint(sql: &str) -> String {
 pub fn answer(sql: &str) -> Value {
     serde_json::from_str(&text(&format!("select ({sql})::text"))).expect("JSON")
 }
+
+/// A new member of the tenant, `NAME@TENANT'S ID.example`.
+pub fn member(tenant: &Tenant, name: &str, role: &str) -> Uuid {
+    let id: Uuid = text(&format!(
+        "insert into tenancy.users (email) values ('{name}@{}.example') returning id::text",
+        tenant.id
+    ))
+    .parse()
+    .expect("an id");
+    run(&format!(
+        "insert into tenancy.memberships (tenant_id, user_id, role) values ('{}', '{id}', '{role}')",
+        tenant.id
+    ));
+    id
+}
+
+/// Goes on as the DBA, in no tenant. Only a superuser can leave a context, and not
+/// a viewer's: the transaction stays read-only.
+pub fn become_dba() {
+    run("reset role");
+    run("set local pg_tenancy.context = ''");
+}
+
+/// Goes on as an application in which that person has entered the tenant.
+pub fn become_person(tenant: &Tenant, person: Uuid) {
+    become_dba();
+    become_role("tenancy_gateway");
+    run(&format!(
+        "select tenancy.set_tenant_context('{}', '{person}')",
+        tenant.id
+    ));
+    become_role("tenancy_app");
+}
+
+/// An access token of that person in that tenant.
+pub fn token_of(tenant: &Tenant, person: Uuid) -> String {
+    let mut claims = tenant.claims();
+    claims["sub"] = json!(person);
+    sign(&claims, "test", SECRET)
+}
+
+/// One that is good as a stored password.
+pub const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA";
