@@ -144,23 +144,6 @@ $$;
 comment on function tenancy_private.keep_an_owner(uuid, uuid) is
     'TN202 unless the tenant has an owner beside that person. Only after lock_tenant().';
 
-create function tenancy_private.verify_access_token(token text)
-    returns json
-    language plpgsql volatile
-as $$
-declare
-    claims constant json := tenancy_private.verify_token(coalesce(verify_access_token.token, ''));
-begin
-    if claims ->> 'purpose' is not null then
-        raise exception 'the token is a service''s word'
-            using errcode = 'TN010', hint = 'Log in for a token of your own.';
-    end if;
-    return claims;
-end
-$$;
-comment on function tenancy_private.verify_access_token(text) is
-    'As verify_token(), and TN010 for a word.';
-
 create function tenancy_private.require_active(tenant uuid)
     returns void
     language plpgsql volatile

@@ -157,11 +157,12 @@ create function tenancy.leave_tenant(token text)
     security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    claims constant json := tenancy_private.verify_access_token(leave_tenant.token);
-    tenant constant uuid := (claims ->> 'tenantId')::uuid;
-    person constant uuid := (claims ->> 'userId')::uuid;
+    tenant uuid;
+    person uuid;
     role_now text;
 begin
+    select v.tenant_id, v.user_id into tenant, person
+    from tenancy_private.verify_access(leave_tenant.token) as v;
     perform tenancy_private.lock_tenant(tenant);
     select m.role into role_now
     from tenancy.memberships as m

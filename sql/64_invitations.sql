@@ -65,22 +65,21 @@ return json_build_object(
 );
 comment on function tenancy_private.invitation(tenancy.invitations) is 'An invitation as JSON, without its secret.';
 
--- A definer: nobody may write invitations.
-create function tenancy.invite_member(email text, role text, lifetime interval default '7 days')
+-- Apart from invite_member(), whose answer has columns with the names of its arguments.
+create function tenancy_private.make_invitation(address text, as_role text, lifetime interval)
     returns table (id uuid, email text, role text, token text, expires_at timestamptz, tenant_name text)
     language plpgsql volatile
-    security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     tenant constant uuid := tenancy.current_tenant_id();
     manager constant text := tenancy_private.lock_people();
-    address constant text := btrim(invite_member.email);
     secret constant text := 'pgi_' || tenancy_private.random_token();
+    wanted constant text := btrim(address);
     made tenancy.invitations;
     replaced tenancy.invitations;
 begin
-    perform tenancy_private.check_role_name(invite_member.role);
-    if invite_member.role = 'owner' then
+    perform tenancy_private.check_role_name(as_role);
+    if as_role = 'owner' then
         perform tenancy_private.check_role(manager, array['owner']);
     end if;
     if lifetime is null or lifetime not between '1 minute' and '90 days' then
@@ -90,7 +89,7 @@ begin
     if exists (
         select from tenancy.memberships as m
         join tenancy.users as u on u.id = m.user_id
-        where m.tenant_id = tenant and lower(u.email) = lower(address)
+        where m.tenant_id = tenant and lower(u.email) = lower(wanted)
     ) then
         raise exception 'that person is a member already'
             using errcode = 'TN301', column = 'email', hint = 'Change the role of the member instead.';
@@ -99,7 +98,7 @@ begin
     update tenancy.invitations as i
     set revoked_at = clock_timestamp()
     where i.tenant_id = tenant
-      and lower(i.email) = lower(address)
+      and lower(i.email) = lower(wanted)
       and i.accepted_at is null and i.revoked_at is null
     returning i.* into replaced;
     if replaced.role = 'owner' and replaced.expires_at > clock_timestamp() then
@@ -108,7 +107,7 @@ begin
 
     insert into tenancy.invitations as i (tenant_id, email, role, digest, invited_by, invited_with, expires_at)
     values (
-        tenant, address, invite_member.role, tenancy_private.digest_of(secret),
+        tenant, wanted, as_role, tenancy_private.digest_of(secret),
         tenancy.current_user_id(),
         case when tenancy.current_user_id() is null then tenancy_private.context_proof_id() end,
         clock_timestamp() + lifetime)
@@ -124,6 +123,17 @@ exception
             using errcode = 'TN105', column = 'email', hint = 'Give an address like name@example.com.';
 end
 $$;
+comment on function tenancy_private.make_invitation(text, text, interval) is 'What invite_member() does.';
+
+-- A definer: nobody may write invitations.
+create function tenancy.invite_member(email text, role text, lifetime interval default '7 days')
+    returns table (id uuid, email text, role text, token text, expires_at timestamptz, tenant_name text)
+    language sql volatile rows 1
+    security definer set search_path = pg_catalog, pg_temp
+begin atomic
+    select m.id, m.email, m.role, m.token, m.expires_at, m.tenant_name
+    from tenancy_private.make_invitation(invite_member.email, invite_member.role, invite_member.lifetime) as m;
+end;
 comment on function tenancy.invite_member(text, text, interval) is
     'Asks a person into this tenant, and returns the invitation with its token, once: for the service to mail. A new one for the same address, whatever the case, revokes the old. TN001, TN105 bad email, TN201 only owners invite owners, or replace an invitation of one, TN203 for owners and admins, TN206 no such role, TN207 not for support, TN301 a member already, TN307 bad lifetime.';
 

@@ -172,12 +172,12 @@ create function tenancy_private.person_of(token text, email text)
     language plpgsql volatile
 as $$
 declare
-    claims constant json := tenancy_private.verify_access_token(person_of.token);
     person tenancy.users;
 begin
     select u.* into person
-    from tenancy.users as u
-    where u.id = (claims ->> 'userId')::uuid and lower(u.email) = lower(person_of.email);
+    from tenancy_private.verify_access(person_of.token) as v
+    join tenancy.users as u on u.id = v.user_id
+    where lower(u.email) = lower(person_of.email);
     if not found then
         raise exception 'the invitation is for another address'
             using errcode = 'TN305', hint = 'Log in with the address that the invitation went to.';

@@ -123,10 +123,7 @@ unsafe extern "C-unwind" fn on_utility(
 unsafe fn look_at(node: *mut pg_sys::Node) -> Result<(), Fault> {
     // SAFETY: each tag says which statement the node is.
     unsafe {
-        // Whatever happened, it can be ended.
-        if (*node).type_ != pg_sys::NodeTag::T_TransactionStmt {
-            writing::refuse_if_made_writable()?;
-        }
+        writing::keep_read_only();
         match (*node).type_ {
             pg_sys::NodeTag::T_DeclareCursorStmt => {
                 let declared = node.cast::<pg_sys::DeclareCursorStmt>();

@@ -2,10 +2,13 @@
 //!
 //! PostgreSQL asks whether a transaction may write when a statement starts. A
 //! statement that enters and writes in one (`insert … select … from enter(…)`) has
-//! been asked before it entered. And a function that carries a setting of its own
-//! takes it back when it ends, together with what was set inside.
+//! been asked before it entered, so it is refused. And what entering has set is
+//! taken back by RELEASE of the savepoint, or the end of the function with a setting
+//! of its own, in which it was set, while the context goes on: so it is set again
+//! before each statement.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
 
 use pgrx::{pg_guard, pg_sys};
 
@@ -13,17 +16,20 @@ use crate::context;
 use crate::fault::Fault;
 
 thread_local! {
-    static NEXT: Cell<pg_sys::ExecutorRun_hook_type> = const { Cell::new(None) };
+    static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
+    static NEXT_RUN: Cell<pg_sys::ExecutorRun_hook_type> = const { Cell::new(None) };
     /// The statements that write and are under way, each as the number of savepoints
     /// there were when it started.
     static WRITING: RefCell<Vec<i32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Puts the hook in place, once per backend.
+/// Puts the hooks in place, once per backend.
 pub fn install() {
-    // SAFETY: the function has the type asked for; who was there before is called.
+    // SAFETY: the functions have the types asked for; who was there before is called.
     unsafe {
-        NEXT.set(pg_sys::ExecutorRun_hook);
+        NEXT_START.set(pg_sys::ExecutorStart_hook);
+        pg_sys::ExecutorStart_hook = Some(on_start);
+        NEXT_RUN.set(pg_sys::ExecutorRun_hook);
         pg_sys::ExecutorRun_hook = Some(on_run);
     }
 }
@@ -40,14 +46,12 @@ pub fn refuse_to_enter_while_writing() -> Result<(), Fault> {
     .hint("Enter first, in a statement of its own."))
 }
 
-/// TN204 where the transaction has become one that writes again.
-pub fn refuse_if_made_writable() -> Result<(), Fault> {
-    // SAFETY: reads a flag of this backend.
-    let is_writable = !unsafe { pg_sys::XactReadOnly };
-    if is_writable {
-        return context::refuse_to_write_if_read_only();
+/// Before a statement: what can only read stays so.
+pub fn keep_read_only() {
+    if context::current().is_some_and(|context| context.is_read_only) {
+        // SAFETY: a flag of this backend, which goes with the transaction.
+        unsafe { pg_sys::XactReadOnly = true };
     }
-    Ok(())
 }
 
 /// For the end of a savepoint by an error: what was started in it is over.
@@ -61,6 +65,8 @@ pub fn forget() {
 }
 
 unsafe extern "C-unwind" {
+    #[link_name = "standard_ExecutorStart"]
+    fn standard_start(query: *mut pg_sys::QueryDesc, flags: c_int);
     #[link_name = "standard_ExecutorRun"]
     fn standard_run(
         query: *mut pg_sys::QueryDesc,
@@ -68,6 +74,18 @@ unsafe extern "C-unwind" {
         count: u64,
         #[cfg(not(feature = "pg18"))] is_once: bool,
     );
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
+    keep_read_only();
+    // SAFETY: the arguments are passed on as they are.
+    unsafe {
+        match NEXT_START.get() {
+            Some(next) => next(query, flags),
+            None => standard_start(query, flags),
+        }
+    }
 }
 
 #[cfg(not(feature = "pg18"))]
@@ -80,8 +98,8 @@ unsafe extern "C-unwind" fn on_run(
 ) {
     // SAFETY: a query that has been started; the arguments are passed on as they are.
     unsafe {
-        let before = start(query);
-        match NEXT.get() {
+        let before = begin(query);
+        match NEXT_RUN.get() {
             Some(next) => next(query, direction, count, is_once),
             None => standard_run(query, direction, count, is_once),
         }
@@ -98,8 +116,8 @@ unsafe extern "C-unwind" fn on_run(
 ) {
     // SAFETY: as above.
     unsafe {
-        let before = start(query);
-        match NEXT.get() {
+        let before = begin(query);
+        match NEXT_RUN.get() {
             Some(next) => next(query, direction, count),
             None => standard_run(query, direction, count),
         }
@@ -109,10 +127,7 @@ unsafe extern "C-unwind" fn on_run(
 
 /// How many statements that write are under way without this one; `None` for one
 /// that doesn't.
-unsafe fn start(query: *mut pg_sys::QueryDesc) -> Option<usize> {
-    if let Err(fault) = refuse_if_made_writable() {
-        fault.raise();
-    }
+unsafe fn begin(query: *mut pg_sys::QueryDesc) -> Option<usize> {
     // SAFETY: a started query has a plan.
     let (is_writing, level) = unsafe {
         (

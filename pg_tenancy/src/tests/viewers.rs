@@ -122,7 +122,11 @@ mod tests {
             format!(
                 "merge into tenancy.tasks as t using (select tenancy.enter('{token}') as id) as s on t.tenant_id = s.id when not matched then insert (title) values ('x') when matched then delete"
             ),
-            // The function's own setting takes back, when it ends, what entering has set.
+            // What entering has set is taken back by the end of the function's own setting,
+            // or of the savepoint.
+            format!(
+                "do $$ begin begin perform tenancy.enter('{token}'); exception when division_by_zero then null; end; insert into tenancy.tasks (title) values ('x'); end $$"
+            ),
             format!(
                 "do $$ begin perform public.guarded('{token}'); insert into tenancy.tasks (title) values ('x'); end $$"
             ),
