@@ -15,6 +15,7 @@ mod lint;
 mod logs;
 mod moving_over;
 mod outage;
+mod people;
 mod pool;
 mod race;
 mod routes;
