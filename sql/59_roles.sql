@@ -1,7 +1,7 @@
 /*
  * Roles: what an owner or admin may and others may not.
  *
- * What changes a tenant's people waits at the tenant's row and then looks at
+ * What changes a tenant's people waits at its owners' rows and then looks at
  * roles as they are: two owners who leave at the same moment would leave none,
  * and an admin who is being removed could come back by his own invitation.
  */
@@ -58,23 +58,33 @@ $$;
 comment on function tenancy_private.check_role(text, text[]) is
     'TN201 or TN203 unless the role is one of these; NULL is none.';
 
-create function tenancy_private.lock_tenant(tenant uuid)
+create function tenancy_private.lock_owners(tenant uuid)
     returns void
     language plpgsql volatile
 as $$
+declare
+    locked uuid[];
 begin
-    perform from tenancy.tenants as t
-    where t.id = lock_tenant.tenant
-    for no key update;
-    -- In REPEATABLE READ the transaction may see owners of long ago. PostgreSQL
-    -- refuses to lock a row that has changed since (40001), and the caller tries again.
-    perform from tenancy.memberships as m
-    where m.tenant_id = lock_tenant.tenant and m.role = 'owner'
-    order by m.user_id
-    for no key update;
+    -- Not the tenant's row: who holds that could hold up its suspension. In REPEATABLE
+    -- READ the transaction may see owners of long ago; PostgreSQL refuses to lock a row
+    -- that has changed since (40001), and the caller tries again.
+    loop
+        locked := array(
+            select m.user_id
+            from tenancy.memberships as m
+            where m.tenant_id = lock_owners.tenant and m.role = 'owner'
+            order by m.user_id
+            for no key update);
+        -- While it waited, others may have become owners.
+        exit when locked = array(
+            select m.user_id
+            from tenancy.memberships as m
+            where m.tenant_id = lock_owners.tenant and m.role = 'owner'
+            order by m.user_id);
+    end loop;
 end
 $$;
-comment on function tenancy_private.lock_tenant(uuid) is
+comment on function tenancy_private.lock_owners(uuid) is
     'Waits until nobody else changes the people of that tenant, and keeps others waiting until the transaction ends.';
 
 create function tenancy_private.lock_people()
@@ -88,7 +98,7 @@ begin
     perform tenancy_private.require_proof('token', 'word', 'api_key');
     -- Who may not manage people should not hold up those who may.
     perform tenancy_private.require_role('owner', 'admin');
-    perform tenancy_private.lock_tenant(tenant);
+    perform tenancy_private.lock_owners(tenant);
 
     if tenancy_private.context_proof() = 'api_key' then
         select k.role into role_now
@@ -142,7 +152,7 @@ begin
 end
 $$;
 comment on function tenancy_private.keep_an_owner(uuid, uuid) is
-    'TN202 unless the tenant has an owner beside that person. Only after lock_tenant().';
+    'TN202 unless the tenant has an owner beside that person. Only after lock_owners().';
 
 create function tenancy_private.require_active(tenant uuid)
     returns void

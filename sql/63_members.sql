@@ -37,7 +37,7 @@ exception
 end
 $$;
 comment on function tenancy_private.end_membership(uuid, uuid, text) is
-    'Takes a person out of a tenant, with the sessions and the open invitations. Only after lock_tenant(). TN413 a table of the DBA''s refers to the membership.';
+    'Takes a person out of a tenant, with the sessions and the open invitations. Only after lock_owners(). TN413 a table of the DBA''s refers to the membership.';
 
 -- A definer: it tells the pages of a list, which are counted where asked.
 create function tenancy.list_members(query json default '{}')
@@ -163,7 +163,7 @@ declare
 begin
     select v.tenant_id, v.user_id into tenant, person
     from tenancy_private.verify_access(leave_tenant.token) as v;
-    perform tenancy_private.lock_tenant(tenant);
+    perform tenancy_private.lock_owners(tenant);
     select m.role into role_now
     from tenancy.memberships as m
     where m.tenant_id = tenant and m.user_id = person

@@ -37,8 +37,8 @@ declare
     accepted tenancy.invitations;
     person tenancy.users;
 begin
-    -- The tenant first, as everywhere: so that two at once wait, and never in a circle.
-    perform tenancy_private.lock_tenant(i.tenant_id)
+    -- The owners first, as everywhere: so that two at once wait, and never in a circle.
+    perform tenancy_private.lock_owners(i.tenant_id)
     from tenancy.invitations as i
     where i.digest = tenancy_private.digest_of(accept_invitation.invitation);
     -- In REPEATABLE READ it may have been used since (40001).

@@ -365,6 +365,29 @@ async fn a_key_is_revoked_at_once_for_everybody_even_while_it_is_in_use() {
     assert_eq!(outcome(&machine, &entering).await, "TN018");
 }
 
+/// Whoever changes people holds up nobody but who changes people, too.
+#[tokio::test]
+async fn a_tenant_is_suspended_while_its_people_change() {
+    let office = Office::new().await;
+    let bob = office.with("bob", "member").await;
+    let owner = office.enters(&office.alice, "read committed").await;
+    owner
+        .batch_execute(&format!("select tenancy.set_member_role('{bob}', 'admin')"))
+        .await
+        .unwrap();
+    let dba = office.database.superuser().await;
+    let suspension = format!(
+        "set statement_timeout = '5s'; select tenancy.suspend_tenant('{}', 'unpaid')",
+        office.tenant
+    );
+    assert_eq!(outcome(&dba, &suspension).await, "00000");
+    let client = office.database.connect(&office.login).await;
+    let token = office.token_of(&bob).await;
+    let entering = format!("select tenancy.enter('{token}')");
+    assert_eq!(outcome(&client, &entering).await, "TN004");
+    assert_eq!(outcome(&owner, "commit").await, "00000");
+}
+
 #[tokio::test]
 async fn machines_of_one_key_never_wait_for_each_other() {
     let office = Office::new().await;
