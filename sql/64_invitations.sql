@@ -75,16 +75,13 @@ declare
     manager constant text := tenancy_private.lock_people();
     secret constant text := 'pgi_' || tenancy_private.random_token();
     wanted constant text := btrim(address);
+    expiry constant timestamptz := tenancy_private.expiry_of(coalesce(lifetime, '7 days'), '90 days');
     made tenancy.invitations;
     replaced tenancy.invitations;
 begin
     perform tenancy_private.check_role_name(as_role);
     if as_role = 'owner' then
         perform tenancy_private.check_role(manager, array['owner']);
-    end if;
-    if lifetime is null or lifetime not between '1 minute' and '90 days' then
-        raise exception 'an invitation is good for a minute to 90 days'
-            using errcode = 'TN307', hint = 'Leave the lifetime out for 7 days.';
     end if;
     if exists (
         select from tenancy.memberships as m
@@ -110,7 +107,7 @@ begin
         tenant, wanted, as_role, tenancy_private.digest_of(secret),
         tenancy.current_user_id(),
         case when tenancy.current_user_id() is null then tenancy_private.context_proof_id() end,
-        clock_timestamp() + lifetime)
+        expiry)
     returning i.* into made;
 
     return query
@@ -135,7 +132,7 @@ begin atomic
     from tenancy_private.make_invitation(invite_member.email, invite_member.role, invite_member.lifetime) as m;
 end;
 comment on function tenancy.invite_member(text, text, interval) is
-    'Asks a person into this tenant, and returns the invitation with its token, once: for the service to mail. A new one for the same address, whatever the case, revokes the old. TN001, TN105 bad email, TN201 only owners invite owners, or replace an invitation of one, TN203 for owners and admins, TN206 no such role, TN207 not for support, TN301 a member already, TN307 bad lifetime.';
+    'Asks a person into this tenant, and returns the invitation with its token, once: for the service to mail. A new one for the same address, whatever the case, revokes the old. TN001, TN025 a lifetime of more than 90 days, or none, TN105 bad email, TN201 only owners invite owners, or replace an invitation of one, TN203 for owners and admins, TN206 no such role, TN207 not for support, TN301 a member already.';
 
 -- A definer: it reads invitations, which nobody may.
 create function tenancy.list_invitations(query json default '{}')

@@ -24,8 +24,7 @@ pub fn status(sqlstate: &str) -> Option<StatusCode> {
         "TN101" | "TN102" | "TN103" | "TN202" | "TN301" | "TN304" | "TN412" | "TN413" | "TN502"
         | "TN507" | "TN508" | "23505" => StatusCode::CONFLICT,
         "TN302" => StatusCode::GONE,
-        "TN022" | "TN104" | "TN105" | "TN106" | "TN206" | "TN306" | "TN307" | "TN310" | "TN402"
-        | "TN403"
+        "TN022" | "TN104" | "TN105" | "TN106" | "TN206" | "TN306" | "TN310" | "TN402" | "TN403"
         | "TN404" | "TN405" | "TN406" | "TN410" | "TN411" | "TN501" | "TN504" | "TN506"
         | "TN602" | "TN604" | "TN851" | "23502" | "23503" | "23514" => StatusCode::BAD_REQUEST,
         "TN003" | "TN023" | "TN025" | "TN211" | "TN841" | "TN842" | "TN843" | "TN844" | "TN852"
