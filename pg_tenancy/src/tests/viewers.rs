@@ -153,6 +153,29 @@ mod tests {
         );
     }
 
+    /// Nor where no foreign key would ask once more.
+    #[pg_test]
+    fn a_viewer_does_not_delete_or_change_by_the_statement_that_enters() {
+        add_key();
+        let acme = tenant("acme");
+        let vera = member(&acme, "vera", "viewer");
+        acme.task("Plan");
+        let token = token_of(&acme, vera);
+        become_role("tenancy_app");
+        for attempt in [
+            format!(
+                "delete from tenancy.tasks as t using tenancy.enter('{token}') as e (id) where t.tenant_id = e.id"
+            ),
+            format!(
+                "update tenancy.tasks as t set title = 'x' from tenancy.enter('{token}') as e (id) where t.tenant_id = e.id"
+            ),
+        ] {
+            assert_eq!(outcome(&attempt), "TN204", "{attempt}");
+        }
+        run("reset role");
+        assert_eq!(text("select title from tenancy.tasks"), "Plan");
+    }
+
     #[pg_test]
     fn a_refused_entry_does_not_keep_the_next_one_out() {
         add_key();
