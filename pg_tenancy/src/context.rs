@@ -10,14 +10,14 @@
 //! just writing, whoever sets it, a superuser, `alter role … set`, a connection
 //! option or a placeholder from before the library was loaded.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
 
 use pgrx::{PgLogLevel, pg_guard, pg_sys};
 use uuid::Uuid;
 
 use crate::fault::Fault;
-use crate::{hooks, readers, residue, writing};
+use crate::{hooks, read_only, readers, residue, writing};
 
 /// Who this transaction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,11 +91,45 @@ impl Role {
     }
 }
 
+/// What a context that came out of a capsule has beside the one that went in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Microseconds since 1970; what is sealed again lives no longer.
+    pub expires_at: i64,
+    /// Without slashes, and no hyphen alone.
+    pub purpose: Option<String>,
+}
+
+impl Sealed {
+    fn parse(expires_at: &str, purpose: &str) -> Option<Self> {
+        Some(Self {
+            expires_at: expires_at.parse().ok()?,
+            purpose: (purpose != "-").then(|| purpose.to_owned()),
+        })
+    }
+
+    fn write(&self) -> String {
+        let purpose = self.purpose.as_deref().unwrap_or("-");
+        format!("{}/{purpose}", self.expires_at)
+    }
+}
+
 /// How the setting is written: tenant, user, role, session, kind of proof, its id
-/// and access, with slashes between them and a hyphen for what isn't there.
+/// and access, with slashes between them and a hyphen for what isn't there; then
+/// what a capsule adds.
 impl Context {
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<(Self, Option<Sealed>)> {
         let parts: Vec<_> = text.split('/').collect();
+        let (own, added) = parts.split_at_checked(7)?;
+        let sealed = match *added {
+            [] => None,
+            [expires_at, purpose] => Some(Sealed::parse(expires_at, purpose)?),
+            _ => return None,
+        };
+        Some((Self::from_parts(own)?, sealed))
+    }
+
+    fn from_parts(parts: &[&str]) -> Option<Self> {
         let [tenant, user, role, session, proof, proof_id, access] = parts[..] else {
             return None;
         };
@@ -155,6 +189,8 @@ pub const NAME: &CStr = c"pg_tenancy.context";
 
 thread_local! {
     static CURRENT: Cell<Option<Context>> = const { Cell::new(None) };
+    /// For a context that came out of a capsule.
+    static SEALED: RefCell<Option<Sealed>> = const { RefCell::new(None) };
     static IS_WRITING: Cell<bool> = const { Cell::new(false) };
     /// The tenant that this transaction entered first; a rollback to a savepoint
     /// takes the context away, and not this.
@@ -166,14 +202,20 @@ pub fn current() -> Option<Context> {
     CURRENT.get()
 }
 
+/// What a capsule added to it, if it came out of one.
+pub fn sealed() -> Option<Sealed> {
+    SEALED.with_borrow(Clone::clone)
+}
+
 /// Makes `context` the one of this transaction. The first one stays: the same
-/// person in the same tenant again is no change, anything else is TN003.
-pub fn set(context: Context) -> Result<(), Fault> {
+/// person in the same tenant again is no change, anything else is TN003, and so is
+/// a capsule for another purpose.
+pub fn set(context: Context, sealed: Option<&Sealed>) -> Result<(), Fault> {
     if let Some(current) = CURRENT.get() {
-        return current
-            .is_same_as(context)
-            .then_some(())
-            .ok_or_else(another);
+        let purpose = sealed.and_then(|sealed| sealed.purpose.as_deref());
+        let is_same = current.is_same_as(context)
+            && (purpose.is_none() || purpose == self::sealed().and_then(|s| s.purpose).as_deref());
+        return is_same.then_some(()).ok_or_else(another);
     }
     // A cursor that was opened before the savepoint goes on with the first
     // tenant's rows. Who bypasses row-level security sees them anyway, and may try
@@ -190,14 +232,18 @@ pub fn set(context: Context) -> Result<(), Fault> {
     if context.is_read_only {
         writing::refuse_to_enter_while_writing()?;
     }
-    let text = std::ffi::CString::new(context.write())
-        .map_err(|_| Fault::internal("a context with a NUL"))?;
+    let mut text = context.write();
+    if let Some(sealed) = sealed {
+        text = format!("{text}/{}", sealed.write());
+    }
+    let text = std::ffi::CString::new(text).map_err(|_| Fault::internal("a context with a NUL"))?;
     {
         let _writing = Writing::start();
         set_local(NAME, &text, pg_sys::GucContext::PGC_SUSET);
     }
     // PostgreSQL's own switch, which holds for every statement, function and table,
-    // and can't be turned back once a query has run, as the one that enters has.
+    // and can't be turned back: not by SET once a query has run, as the one that
+    // enters has, and not by RESET (see `read_only`).
     if context.is_read_only {
         set_local(
             c"transaction_read_only",
@@ -289,6 +335,10 @@ pub unsafe extern "C-unwind" fn check_context(
 pub unsafe extern "C-unwind" fn assign_context(value: *const c_char, _extra: *mut c_void) {
     // SAFETY: a C string or null.
     let text = unsafe { (!value.is_null()).then(|| CStr::from_ptr(value)) };
-    CURRENT.set(text.and_then(|text| Context::parse(text.to_str().ok()?)));
+    let read = text.and_then(|text| Context::parse(text.to_str().ok()?));
+    let (context, sealed) = read.map_or((None, None), |(context, sealed)| (Some(context), sealed));
+    read_only::pin(context.is_some_and(|context| context.is_read_only));
+    CURRENT.set(context);
+    SEALED.set(sealed);
     readers::forget_datum();
 }

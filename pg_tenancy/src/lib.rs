@@ -12,6 +12,7 @@
 mod function;
 
 mod audit;
+mod capsule;
 mod committed;
 mod context;
 mod drop_guard;
@@ -22,6 +23,7 @@ mod ids;
 mod keys;
 mod objects;
 mod planner;
+mod read_only;
 mod readers;
 mod residue;
 mod rows;

@@ -118,10 +118,14 @@ fn context_proof_id(call: pg_sys::FunctionCallInfo) -> Answer {
 pub fn required() -> Result<Option<Context>, Fault> {
     let context = context::current().or_else(by_plain_setting);
     if context.is_none() && settings::is_missing_context_an_error() {
-        return Err(Fault::new("TN001", "no tenant has been entered")
-            .hint("Call tenancy.enter(token) first, in the same transaction."));
+        return Err(no_tenant());
     }
     Ok(context)
+}
+
+pub fn no_tenant() -> Fault {
+    Fault::new("TN001", "no tenant has been entered")
+        .hint("Call tenancy.enter(token) first, in the same transaction.")
 }
 
 /// The tenant that a plain setting names, for an application that moves over

@@ -17,6 +17,7 @@ use pgrx::pg_sys;
 use crate::committed::Question;
 use crate::context;
 use crate::fault::Fault;
+use crate::function::{Answer, null};
 use crate::objects;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,21 +214,34 @@ pub fn remember_settings() {
 /// At the end of a transaction, before it commits: TN841 where a function has
 /// changed a setting for the session within the context.
 pub fn check_settings() -> Result<(), Fault> {
-    let Some(before) = SETTINGS_BEFORE.take() else {
-        return Ok(());
-    };
     if context::current().is_none() {
         return Ok(());
     }
-    changed_settings()
-        .into_iter()
-        .find(|setting| !before.contains(setting))
-        .map_or(Ok(()), |setting| {
-            about_to_leave(
-                Kind::SessionSetting,
-                &format!("the setting {}", setting.name),
-            )
-        })
+    // They stay noted: what is asked before the end may be changed after it.
+    let added = SETTINGS_BEFORE.with_borrow(|before| {
+        let before = before.as_ref()?;
+        changed_settings()
+            .into_iter()
+            .find(|setting| !before.contains(setting))
+    });
+    added.map_or(Ok(()), |setting| {
+        about_to_leave(
+            Kind::SessionSetting,
+            &format!("the setting {}", setting.name),
+        )
+    })
+}
+
+sql_function!(
+    tenancy_refuse_residue,
+    pg_finfo_tenancy_refuse_residue,
+    refuse_residue
+);
+
+/// What the commit would say, for who wants to know before it.
+fn refuse_residue(call: pg_sys::FunctionCallInfo) -> Answer {
+    check_settings()?;
+    Ok(null(call))
 }
 
 /// Nothing of an aborted transaction counts.

@@ -15,7 +15,7 @@ use pgrx::pg_sys;
 use uuid::Uuid;
 
 use crate::committed::Question;
-use crate::context::{self, Context, Proof, Role};
+use crate::context::{self, Context, Proof, Role, Sealed};
 use crate::fault::{self, Fault};
 use crate::function::{Answer, text_argument, text_datum, uuid_argument, uuid_datum};
 
@@ -41,7 +41,7 @@ fn enter(call: pg_sys::FunctionCallInfo) -> Answer {
     let proof = text_argument(call, 0)?;
     let context = match proof.get(..4) {
         Some(api_key::PREFIX) => api_key::prove(proof)?,
-        Some(capsule::PREFIX) => capsule::prove(proof)?,
+        Some(capsule::PREFIX) => return capsule::enter(proof, None),
         Some(support::PREFIX) => support::prove(proof)?,
         _ => jwt::prove(proof)?,
     };
@@ -122,7 +122,11 @@ fn require_active(status: Option<&str>) -> Result<(), Fault> {
 }
 
 fn become_context(context: Context) -> Answer {
-    context::set(context)?;
+    become_sealed(context, None)
+}
+
+fn become_sealed(context: Context, sealed: Option<&Sealed>) -> Answer {
+    context::set(context, sealed)?;
     warn_who_bypasses();
     Ok(uuid_datum(context.tenant_id))
 }
