@@ -124,8 +124,25 @@ grant execute on function
     tenancy.peek_invitation(text),
     tenancy.accept_invitation(text, text, text)
     to tenancy_authenticator;
+grant execute on function
+    tenancy.seal(interval, text),
+    tenancy.enter_sealed(text, text),
+    tenancy.current_purpose(),
+    tenancy.list_support_access(json),
+    tenancy.end_support_access(uuid)
+    to tenancy_app;
+grant select (tenant_id, id, reason, ticket, read_only, login, created_at, expires_at, ended_at, ended_by)
+    on tenancy.support_access to tenancy_app;
 
 grant execute on function tenancy.set_tenant_context(uuid, uuid) to tenancy_gateway;
+grant execute on function
+    tenancy.active_tenants(uuid, integer),
+    tenancy.note_run(text),
+    tenancy.note_failure(uuid, uuid, text),
+    tenancy.note_end(uuid, bigint, bigint),
+    tenancy.refuse_residue()
+    to tenancy_gateway;
+grant execute on procedure tenancy.for_each_tenant(text, bigint, bigint) to tenancy_gateway;
 
 grant execute on function
     tenancy.register_tenant(text, text, text, text),
@@ -167,6 +184,12 @@ grant execute on function
     tenancy.lint()
     to tenancy_admin;
 grant select on tenancy.audit_log to tenancy_admin;
+grant execute on function
+    tenancy.rotate_seal_key(interval),
+    tenancy.impersonate(uuid, text, text, integer, boolean),
+    tenancy.end_support_access(uuid),
+    tenancy.report_support_access(uuid)
+    to tenancy_admin;
 
 -- Keys and issuers. What a service may call tells no key, or takes its word.
 grant execute on function

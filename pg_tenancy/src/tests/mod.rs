@@ -7,6 +7,7 @@
 
 mod api_keys;
 mod assert_isolated;
+mod capsules;
 mod context;
 mod forgery;
 mod harden;
@@ -29,6 +30,7 @@ mod onboarding;
 mod passwords;
 mod plans;
 mod providers;
+mod read_only;
 mod release;
 mod reports;
 mod residue;
