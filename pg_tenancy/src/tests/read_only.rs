@@ -25,8 +25,10 @@ mod tests {
         let task = acme.task("Plan");
         run("create sequence public.numbers");
         run("grant usage on sequence public.numbers to tenancy_app");
-        run("create function public.write() returns void language plpgsql as
-             'begin insert into tenancy.tasks (title) values (''x''); end'");
+        run(
+            "create function public.write() returns void language plpgsql as
+             'begin insert into tenancy.tasks (title) values (''x''); end'",
+        );
         become_viewer_of(&acme);
         let write = "insert into tenancy.tasks (title) values ('x')";
         for attempt in [
