@@ -167,7 +167,7 @@ declare
 begin
     if json_typeof(query) <> 'object' or exists (
         select from json_each_text(query) as q
-        where q.key not in ('page', 'limit') or q.value !~ '^[1-9][0-9]{0,6}$')
+        where q.key not in ('page', 'limit') or q.value is null or q.value !~ '^[1-9][0-9]{0,6}$')
     then
         raise exception 'the list has a page and a limit, and both are numbers'
             using errcode = 'TN406', hint = '{"page":1,"limit":20}';

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod attacks;
+mod background;
 mod bad_input;
 mod bad_registration;
 mod bad_token;
@@ -24,5 +25,6 @@ mod school;
 mod sessions;
 mod shop;
 mod stolen_password;
+mod support;
 mod suspension;
 mod walk;
