@@ -5,7 +5,7 @@
 //! the row functions, and the guard of DROP EXTENSION. A function is declared
 //! in `sql/` and implemented here under the name `tenancy_…`.
 //!
-//! `unsafe` stands in the modules that talk to PostgreSQL; `token`,
+//! `unsafe` stands in the modules that talk to PostgreSQL; `capsule`, `token`,
 //! `rows::input` and `rows::query` have none.
 
 #[macro_use]

@@ -101,10 +101,14 @@ async fn one_that_fails_is_undone_and_noted_and_the_others_go_on() {
         )
     };
     let dba = database.superuser().await;
-    // One that only the commit checks.
+    // One that only the commit checks, and one that somebody has locked.
     dba.batch_execute(
         "create table public.late (n int unique deferrable initially deferred);
-         grant insert on public.late to tenancy_gateway",
+         grant insert on public.late to tenancy_gateway;
+         create table public.held ();
+         grant select on public.held to tenancy_gateway;
+         begin;
+         lock table public.held in access exclusive mode",
     )
     .await
     .unwrap();
@@ -130,8 +134,8 @@ async fn one_that_fails_is_undone_and_noted_and_the_others_go_on() {
             "TN004",
         ),
         (
-            "set local lock_timeout = '1ms'; lock table tenancy.tasks in access exclusive mode;",
-            "42501",
+            "set local lock_timeout = '50ms'; perform from public.held;",
+            "55P03",
         ),
     ] {
         let result = for_each(&client, &in_globex(deed)).await;
