@@ -106,12 +106,13 @@ async fn one_that_fails_is_undone_and_noted_and_the_others_go_on() {
         "create table public.late (n int unique deferrable initially deferred);
          grant insert on public.late to tenancy_gateway;
          create table public.held ();
-         grant select on public.held to tenancy_gateway;
-         begin;
-         lock table public.held in access exclusive mode",
+         grant select on public.held to tenancy_gateway",
     )
     .await
     .unwrap();
+    dba.batch_execute("begin; lock table public.held in access exclusive mode")
+        .await
+        .unwrap();
     let mut tried = 0;
     for (deed, sqlstate) in [
         (
