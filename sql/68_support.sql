@@ -157,41 +157,30 @@ comment on function tenancy_private.require_owner() is
 -- A definer: it counts what stands in the audit log.
 create function tenancy.list_support_access(query json default '{}')
     returns json
-    language plpgsql stable
+    language plpgsql volatile
     security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     tenant constant uuid := tenancy_private.require_owner();
-    page integer;
-    size integer;
+    page constant tenancy_private.page := tenancy_private.read_page(query);
 begin
-    if json_typeof(query) <> 'object' or exists (
-        select from json_each_text(query) as q
-        where q.key not in ('page', 'limit') or q.value is null or q.value !~ '^[1-9][0-9]{0,6}$')
-    then
-        raise exception 'the list has a page and a limit, and both are numbers'
-            using errcode = 'TN406', hint = '{"page":1,"limit":20}';
-    end if;
-    page := coalesce(query ->> 'page', '1');
-    size := coalesce(query ->> 'limit', '20');
-    if page > 1000000 or size > 100 then
-        raise exception 'the page must be 1 to 1000000 and the limit 1 to 100'
-            using errcode = 'TN406', hint = '{"page":1,"limit":20}';
-    end if;
-    return json_build_object('data', coalesce((
-        select json_agg(tenancy_private.support_as_json(a) order by a.id desc)
-        from (
-            select s.* from tenancy.support_access as s
-            where s.tenant_id = tenant
-            order by s.id desc
-            limit size offset (page - 1)::bigint * size
-        ) as s
-        join tenancy.support_access as a on a.tenant_id = s.tenant_id and a.id = s.id
-    ), '[]'), 'page', page, 'limit', size);
+    return tenancy_private.list_of(page,
+        (select json_agg(tenancy_private.support_as_json(a) order by a.id desc)
+         from (
+             select s.id
+             from tenancy.support_access as s
+             where s.tenant_id = tenant
+             order by s.id desc
+             limit page.size offset page.size * (page.number - 1)
+         ) as p
+         join tenancy.support_access as a on a.tenant_id = tenant and a.id = p.id),
+        case when page.is_counted then
+            (select count(*) from tenancy.support_access as s where s.tenant_id = tenant)
+        end);
 end
 $$;
 comment on function tenancy.list_support_access(json) is
-    'When operators could look into this tenant, newest first, for its owners: {"data":[{id, reason, ticket, readOnly, login, createdAt, expiresAt, endedAt, endedBy, active, transactions, lastUsedAt}],"page","limit"}. TN201 for others, TN406 bad page or limit.';
+    'When operators could look into this tenant, newest first, for its owners: {"data":[{id, reason, ticket, readOnly, login, createdAt, expiresAt, endedAt, endedBy, active, transactions, lastUsedAt}],"page","limit"}, and "total" where the query says "count":"exact". The query as list_rows, without filter. TN201 for others, TN406.';
 
 -- A definer: nobody may write the table.
 create function tenancy.end_support_access(id uuid)

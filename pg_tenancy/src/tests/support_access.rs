@@ -165,11 +165,12 @@ mod tests {
                 "{bad}"
             );
         }
-        let second =
-            answer("select tenancy.list_support_access('{\"page\":\"2\",\"limit\":\"1\"}')");
+        let second = answer(
+            "select tenancy.list_support_access('{\"page\":\"2\",\"limit\":\"1\",\"count\":\"exact\"}')",
+        );
         assert_eq!(
             second,
-            serde_json::json!({"data": [], "page": 2, "limit": 1})
+            serde_json::json!({"data": [], "page": 2, "limit": 1, "total": 1})
         );
     }
 
