@@ -114,17 +114,13 @@ pgrx::extension_sql_file!(
     "../../sql/50_new_tables.sql",
     requires = ["47_attacks_on_context"]
 );
-pgrx::extension_sql_file!("../../sql/60_issuers.sql", requires = ["50_new_tables"]);
+pgrx::extension_sql_file!("../../sql/59_roles.sql", requires = ["50_new_tables"]);
+pgrx::extension_sql_file!("../../sql/60_issuers.sql", requires = ["59_roles"]);
 pgrx::extension_sql_file!("../../sql/60_issuer_keepers.sql", requires = ["60_issuers"]);
 pgrx::extension_sql_file!(
     "../../sql/61_sessions.sql",
     requires = ["60_issuer_keepers"]
 );
-pgrx::extension_sql_file!("../../sql/59_roles.sql", requires = ["50_new_tables"]);
-pgrx::extension_sql_file!("../../sql/60_issuers.sql", requires = ["59_roles"]);
-pgrx::extension_sql_file!("../../sql/61_sessions.sql", requires = ["60_issuers"]);
-pgrx::extension_sql_file!("../../sql/62_passwords.sql", requires = ["61_sessions"]);
-pgrx::extension_sql_file!("../../sql/61_sessions.sql", requires = ["60_issuers"]);
 pgrx::extension_sql_file!(
     "../../sql/61_sessions_start.sql",
     requires = ["61_sessions"]
