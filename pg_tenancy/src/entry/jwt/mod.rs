@@ -1,0 +1,164 @@
+//! Entering with a signed token (JWT): of our own services, or of an issuer.
+//!
+//! What a token says of itself finds its key; with the key it is verified; what it
+//! then says is looked at as it is committed at this moment. A token of our own
+//! takes one query. Which claims count in an issuer's token is known only after the
+//! first one, so that takes a second.
+
+mod look_up;
+
+use std::cell::RefCell;
+
+use uuid::Uuid;
+
+use self::look_up::{Issuer, Standing, find_foreign, look_up};
+use super::{not_a_member, require_active};
+use crate::context::{Context, Proof, Role};
+use crate::fault::Fault;
+use crate::token::{Claimed, Refusal, Rules, Seen, Verified};
+
+/// Whose token it is, and where it leads: all of it looked up here.
+pub struct Bearer {
+    pub user_id: Uuid,
+    /// `None` where the token names none, or none that is known.
+    pub tenant_id: Option<Uuid>,
+    /// Of a token of our own, which names one; it lives.
+    pub session_id: Option<Uuid>,
+    /// Of a service's word.
+    pub purpose: Option<String>,
+    /// The identity provider; `None` for a token of our own.
+    pub issuer: Option<String>,
+    pub email: Option<String>,
+    /// By an identity provider that speaks for one tenant: not for the person beyond it.
+    pub is_of_one_tenant: bool,
+    names_tenant: bool,
+    tenant_status: Option<String>,
+    role: Option<Role>,
+}
+
+/// TN002, TN004, TN010 to TN015, TN021.
+pub fn prove(token: &str) -> Result<Context, Fault> {
+    let bearer = verify(token)?;
+    if bearer.purpose.is_some() {
+        return Err(
+            Fault::new("TN010", "the token is a service's word, and opens nothing")
+                .hint("Log in for a token."),
+        );
+    }
+    if !bearer.names_tenant {
+        return Err(Refusal::NO_TENANT.into());
+    }
+    let tenant_id = bearer.tenant_id.ok_or_else(not_a_member)?;
+    let role = bearer.role.ok_or_else(not_a_member)?;
+    require_active(bearer.tenant_status.as_deref())?;
+    Ok(Context {
+        tenant_id,
+        user_id: Some(bearer.user_id),
+        role: Some(role),
+        session_id: bearer.session_id,
+        proof: Proof::Token,
+        is_read_only: role == Role::Viewer,
+    })
+}
+
+/// What a token, or a word, says: key, signature, issuer, dates and session are good.
+/// TN010 to TN015, TN021.
+pub fn verify(token: &str) -> Result<Bearer, Fault> {
+    let claimed = Claimed::read(token)?;
+    let found = look_up(&claimed)?;
+    let key = found.key.ok_or(Refusal::SIGNATURE)?;
+    let rules = Rules {
+        issuer: found.required_issuer.as_deref(),
+        audience: found.audience.as_deref(),
+    };
+    let now = jsonwebtoken::get_current_timestamp();
+    let verified = SEEN.with_borrow_mut(|seen| claimed.verify(&key, &rules, now, seen))?;
+    match found.issuer {
+        None => ours(&verified, found.standing, found.has_session),
+        Some(issuer) => foreign(&verified, issuer),
+    }
+}
+
+thread_local! {
+    /// The signatures that this connection has verified.
+    static SEEN: RefCell<Seen> = RefCell::default();
+}
+
+/// A token of one of our own services.
+fn ours(verified: &Verified<'_>, standing: Standing, has_session: bool) -> Result<Bearer, Fault> {
+    let tenant_id = verified.id("tenantId")?;
+    let purpose = verified.purpose()?.map(str::to_owned);
+    let session_id = verified.id("sid")?;
+    let is_over = match (&purpose, session_id) {
+        // A word is fresh, and of no session.
+        (Some(_), _) => false,
+        (None, Some(_)) => !has_session,
+        (None, None) => standing.is_revoked,
+    };
+    if is_over {
+        return Err(session_ended());
+    }
+    Ok(Bearer {
+        user_id: verified.user_id()?,
+        tenant_id,
+        session_id: session_id.filter(|_| purpose.is_none()),
+        purpose,
+        issuer: None,
+        email: verified.email().map(str::to_owned),
+        is_of_one_tenant: false,
+        names_tenant: tenant_id.is_some(),
+        tenant_status: standing.tenant_status,
+        role: standing.role,
+    })
+}
+
+/// A token of an identity provider: its subject, its tenant and its session are names
+/// of its own.
+fn foreign(verified: &Verified<'_>, issuer: Issuer) -> Result<Bearer, Fault> {
+    let purpose = verified.purpose()?.map(str::to_owned);
+    let named = verified.at(&issuer.tenant_claim)?;
+    let (tenant_by, tenant) = match (&named, issuer.only_tenant) {
+        (None, Some(only)) => ("id".to_owned(), Some(only.to_string())),
+        (named, _) => (issuer.tenant_by, named.clone()),
+    };
+    let (user_id, found_id, standing) = find_foreign(
+        verified,
+        &issuer.name,
+        &issuer.subject_by,
+        &tenant_by,
+        tenant.as_deref(),
+    )?;
+    let user_id = user_id.ok_or_else(nobody)?;
+    if standing.is_revoked {
+        return Err(session_ended());
+    }
+    let is_allowed = issuer.only_tenant.is_none() || issuer.only_tenant == found_id;
+    Ok(Bearer {
+        user_id,
+        tenant_id: found_id.filter(|_| is_allowed),
+        session_id: None,
+        purpose,
+        issuer: Some(issuer.name),
+        email: verified.email().map(str::to_owned),
+        is_of_one_tenant: issuer.only_tenant.is_some(),
+        names_tenant: tenant.is_some(),
+        tenant_status: standing.tenant_status,
+        role: standing.role,
+    })
+}
+
+fn session_ended() -> Fault {
+    Fault::new("TN015", "the session has ended").hint("Log in again.")
+}
+
+fn nobody() -> Fault {
+    Fault::new("TN021", "nobody here is that subject of that issuer").hint(
+        "An operator links the two with tenancy.link_identity(), or believes the issuer's verified emails.",
+    )
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.code, refusal.message).hint("Log in again for a new one.")
+    }
+}
