@@ -84,9 +84,12 @@ fn ask(verified: &Verified<'_>) {
 /// The signature by which the key of that number would sign.
 fn sign(number: usize, message: &str) -> Vec<u8> {
     match number {
-        0 => hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), message.as_bytes())
-            .as_ref()
-            .to_vec(),
+        0 => hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, SECRET),
+            message.as_bytes(),
+        )
+        .as_ref()
+        .to_vec(),
         _ => ED.sign(message.as_bytes()).as_ref().to_vec(),
     }
 }
@@ -105,9 +108,16 @@ fn signed(bytes: &[u8]) {
     let at = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     let (header, claims) = bytes.split_at(at);
     let claims = claims.strip_prefix(b"\n").unwrap_or(claims);
-    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let message = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(claims)
+    );
     for (number, key) in keys().iter().enumerate() {
-        let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(sign(number, &message)));
+        let token = format!(
+            "{message}.{}",
+            URL_SAFE_NO_PAD.encode(sign(number, &message))
+        );
         let mut seen = Seen::default();
         let first = verify(&token, key, &mut seen);
         // Known or not, the answer is the same.
