@@ -12,6 +12,7 @@ mod bad_token;
 mod dump;
 mod errors;
 mod isolate;
+mod keys;
 mod lint;
 mod logs;
 mod moving_over;
