@@ -31,9 +31,8 @@ pub fn status(sqlstate: &str) -> Option<StatusCode> {
         | "TN901" | "TN902" => StatusCode::INTERNAL_SERVER_ERROR,
         // Of functions for the DBA, which the service never calls.
         "TN701" | "TN702" | "TN703" | "TN704" | "TN705" | "TN706" | "TN707" | "TN708" | "TN709"
-        | "TN820" | "TN821" | "TN822" | "TN823" | "TN824" | "TN825" | "TN801" | "TN802" => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        | "TN820" | "TN821" | "TN822" | "TN823" | "TN824" | "TN825" | "TN801" | "TN802"
+        | "TN803" => StatusCode::INTERNAL_SERVER_ERROR,
         // Two at once: the same request may succeed when it comes again.
         "40001" | "40P01" => StatusCode::CONFLICT,
         // 25006: the server has become a standby; the next connection finds the new primary.

@@ -30,6 +30,7 @@ mod rows;
 mod settings;
 mod token;
 mod writing;
+mod trust;
 
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
@@ -130,6 +131,10 @@ pgrx::extension_sql_file!(
     requires = ["61_sessions_start"]
 );
 pgrx::extension_sql_file!("../../sql/62_passwords.sql", requires = ["61_sessions_end"]);
+pgrx::extension_sql_file!("../../sql/51_trust.sql", requires = ["50_new_tables"]);
+pgrx::extension_sql_file!("../../sql/60_issuers.sql", requires = ["51_trust"]);
+pgrx::extension_sql_file!("../../sql/61_sessions.sql", requires = ["60_issuers"]);
+pgrx::extension_sql_file!("../../sql/62_passwords.sql", requires = ["61_sessions"]);
 pgrx::extension_sql_file!("../../sql/63_members.sql", requires = ["62_passwords"]);
 pgrx::extension_sql_file!("../../sql/64_invitations.sql", requires = ["63_members"]);
 pgrx::extension_sql_file!("../../sql/65_api_keys.sql", requires = ["64_invitations"]);

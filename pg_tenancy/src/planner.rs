@@ -1,4 +1,5 @@
-//! Plans are not printed within a tenant.
+//! What happens before a query is planned: the boundary is put beside trusted
+//! conditions (see `trust`), and the plan is kept from being printed.
 //!
 //! With `debug_print_plan`, which everybody may set, PostgreSQL sends each plan
 //! to the client, and its estimates tell what other tenants have, as EXPLAIN's do.
@@ -8,7 +9,7 @@ use std::ffi::{c_char, c_int};
 
 use pgrx::{pg_guard, pg_sys};
 
-use crate::{context, settings};
+use crate::{context, settings, trust};
 
 thread_local! {
     static NEXT: Cell<pg_sys::planner_hook_type> = const { Cell::new(None) };
@@ -46,6 +47,7 @@ unsafe extern "C-unwind" fn on_planning(
         if is_hidden && !pg_sys::has_bypassrls_privilege(pg_sys::GetUserId()) {
             pg_sys::Debug_print_plan = false;
         }
+        trust::plan_beside(query);
         let next = NEXT.get();
         match next {
             Some(next) => next(query, text, options, params),

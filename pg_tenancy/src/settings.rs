@@ -2,6 +2,7 @@
 //!
 //! All are for superusers: an application must not choose how it is guarded.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
@@ -9,6 +10,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::context;
 use crate::residue::{Allowed, Kind};
+use crate::trust::Group;
 
 const ERROR_OR_REFUSE: c_int = 0;
 const EMPTY_OR_ALLOW: c_int = 1;
@@ -18,6 +20,7 @@ static mut MISSING_CONTEXT: c_int = ERROR_OR_REFUSE;
 static mut EXPLAIN: c_int = ERROR_OR_REFUSE;
 static mut ALLOWED_RESIDUE: *mut c_char = ptr::null_mut();
 static mut COMPAT_SETTING: *mut c_char = ptr::null_mut();
+static mut TRUSTED_OPERATORS: *mut c_char = ptr::null_mut();
 static mut NEW_TABLES: c_int = NewTables::Warn as c_int;
 static mut NEW_TABLES_SCHEMAS: *mut c_char = ptr::null_mut();
 
@@ -148,6 +151,13 @@ pub fn define() {
             None,
             None,
         );
+        words(
+            c"pg_tenancy.trusted_operators",
+            c"Operators that may see a row before the boundary does, so that their indexes are used: all, or of: pattern, text_search, jsonb, range, array, numeric, enum, text.",
+            &raw mut TRUSTED_OPERATORS,
+            Some(check_trusted_operators),
+            Some(assign_trusted_operators),
+        );
         pg_sys::MarkGUCPrefixReserved(c"pg_tenancy".as_ptr());
     }
 }
@@ -199,6 +209,47 @@ unsafe fn words(
             None,
         );
     }
+}
+
+thread_local! {
+    static TRUSTED: Cell<[bool; Group::ALL.len()]> = const { Cell::new([false; Group::ALL.len()]) };
+}
+
+/// Which groups of operators are trusted, in the order of `Group::ALL`.
+pub fn trusted_operators() -> [bool; Group::ALL.len()] {
+    TRUSTED.get()
+}
+
+/// The groups in a list with commas; `None` where one is unknown.
+unsafe fn groups(value: *const c_char) -> Option<[bool; Group::ALL.len()]> {
+    // SAFETY: PostgreSQL passes a C string or null.
+    let text = unsafe { (!value.is_null()).then(|| CStr::from_ptr(value)) };
+    let names = text.map_or(Ok(""), CStr::to_str).ok()?.split(',');
+    let mut trusted = [false; Group::ALL.len()];
+    for name in names.map(str::trim).filter(|name| !name.is_empty()) {
+        if name == "all" {
+            trusted.fill(true);
+        } else {
+            trusted[Group::parse(name)? as usize] = true;
+        }
+    }
+    Some(trusted)
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn check_trusted_operators(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: as PostgreSQL calls it.
+    unsafe { groups(*value).is_some() }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn assign_trusted_operators(value: *const c_char, _extra: *mut c_void) {
+    // SAFETY: as above.
+    TRUSTED.set(unsafe { groups(value) }.unwrap_or_default());
 }
 
 /// The kinds in a list with commas; `None` where one is unknown.

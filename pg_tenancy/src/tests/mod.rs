@@ -42,5 +42,7 @@ pub mod signer;
 mod support;
 mod support_access;
 mod tokens;
+mod trust;
+mod trust_values;
 mod types;
 mod viewers;
