@@ -1,7 +1,7 @@
 //! The query string of a list, on its way to the database.
 //!
-//! `page`, `limit` and `count` are passed on as they came, and everything else is a
-//! filter. Whether they make sense, the database says. Here it is only made sure that
+//! `page`, `limit`, `count`, `sort` and `fields` are passed on as they came, and
+//! everything else is a filter. Whether they make sense, the database says. Here it is only made sure that
 //! the string is what it seems: no broken escape, no parameter twice.
 
 use serde::Serialize;
@@ -24,17 +24,53 @@ pub fn parse(raw: &str) -> Result<Json> {
     for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
-        let part = match name.as_str() {
-            "page" | "limit" | "count" => &mut query.page,
-            _ => &mut query.filter,
-        };
-        if part.contains_key(&name) {
-            return Err(Problem::bad_field(&name, "is given twice"));
+        let twice = || Problem::bad_field(&name, "is given twice");
+        match name.as_str() {
+            "page" | "limit" | "count" | "sort" | "fields" => {
+                if query.page.insert(name.clone(), value.into()).is_some() {
+                    return Err(twice());
+                }
+            }
+            _ => add_filter(&mut query.filter, &name, value).ok_or_else(twice)?,
         }
-        part.insert(name, value.into());
     }
     Json::of(&query)
         .map_err(|error| Problem::internal(format!("can't write a query as JSON: {error}")))
+}
+
+/// `status=todo` is `{"status":"todo"}`, and `dueOn[lt]=…` is `{"dueOn":{"lt":"…"}}`.
+/// `None` where the same stands there already.
+fn add_filter(filter: &mut Map<String, Value>, name: &str, value: String) -> Option<()> {
+    let (field, operator) = name
+        .strip_suffix(']')
+        .and_then(|name| name.split_once('['))
+        .unwrap_or((name, "eq"));
+    let value = Value::from(value);
+    match filter.get_mut(field) {
+        None if operator == "eq" => {
+            filter.insert(field.to_owned(), value);
+        }
+        None => {
+            filter.insert(
+                field.to_owned(),
+                Map::from_iter([(operator.to_owned(), value)]).into(),
+            );
+        }
+        Some(Value::Object(operators)) => {
+            if operators.insert(operator.to_owned(), value).is_some() {
+                return None;
+            }
+        }
+        Some(_) if operator == "eq" => return None,
+        Some(equal) => {
+            let both = [
+                ("eq".to_owned(), equal.take()),
+                (operator.to_owned(), value),
+            ];
+            *equal = Map::from_iter(both).into();
+        }
+    }
+    Some(())
 }
 
 fn decode(text: &str) -> Result<String> {
@@ -88,6 +124,22 @@ mod tests {
             ),
             ("a=b=c&d", json!({"filter": {"a": "b=c", "d": ""}})),
             ("filter=x&=y", json!({"filter": {"filter": "x", "": "y"}})),
+            (
+                "sort=-dueOn,title&fields=id,title",
+                json!({"sort": "-dueOn,title", "fields": "id,title"}),
+            ),
+            (
+                "dueOn[gte]=1&dueOn%5Blt%5D=2&id[eq]=x",
+                json!({"filter": {"dueOn": {"gte": "1", "lt": "2"}, "id": "x"}}),
+            ),
+            (
+                "a[ne]=1&a=2&b=3&b[ne]=4",
+                json!({"filter": {"a": {"ne": "1", "eq": "2"}, "b": {"eq": "3", "ne": "4"}}}),
+            ),
+            (
+                "a[=1&b]=2&[x]=3&c[][]=4",
+                json!({"filter": {"a[": "1", "b]": "2", "": {"x": "3"}, "c": {"][": "4"}}}),
+            ),
         ] {
             let query = parse(raw).unwrap();
             let query: Value = serde_json::from_slice(query.as_bytes()).unwrap();
@@ -100,6 +152,10 @@ mod tests {
         for (raw, name) in [
             ("page=1&page=2", "page"),
             ("status=todo&stat%75s=done", "status"),
+            ("a[ne]=1&a[ne]=2", "a[ne]"),
+            ("a=1&a[ne]=2&a=3", "a"),
+            ("a[eq]=1&a=2", "a"),
+            ("sort=a&sort=b", "sort"),
         ] {
             assert_eq!(parse(raw).unwrap_err().errors[0].field, name);
         }

@@ -6,10 +6,11 @@ use pgrx::pg_sys;
 
 use crate::fault::{Fault, in_postgres_memory};
 use crate::rows::explain::Explaining;
-use crate::rows::input::{Value, Wrong};
-use crate::rows::plan::{Bound, Plans};
+use crate::rows::filter::{Condition, Operator, is_uuid};
+use crate::rows::input::Wrong;
+use crate::rows::plan::{Bound, Columns, Plans};
 use crate::rows::relation::Relation;
-use crate::rows::statement::Verb;
+use crate::rows::statement::{Shape, parameter};
 use crate::rows::types::Kind;
 
 /// A statement with its arguments, before their types have read them.
@@ -27,25 +28,36 @@ struct Text {
     text: *const c_char,
     input: pg_sys::Oid,
     parameter: pg_sys::Oid,
+    modifier: i32,
 }
 
-/// Binds `verb` to values for fields, the row's id where the verb takes one, and
-/// numbers where it takes limit and offset. TN405 for a value that is none.
+/// Binds a statement of that shape to values for its terms, the row's id where the
+/// verb takes one, and numbers where it takes limit and offset. TN405 for a value
+/// that is none.
 pub fn bind(
     relation: &'static Relation,
-    verb: Verb,
-    values: Vec<Value>,
+    shape: Shape,
+    terms: Vec<Condition>,
     id: Option<&str>,
     numbers: &[i64],
 ) -> Result<Unread, Fault> {
-    let fields: Vec<usize> = values.iter().map(|value| value.field).collect();
-    let plan = Plans::get(relation, verb, &fields)?;
+    let verb = shape.verb;
+    let columns = match &shape.columns {
+        Some(places) => Columns::copy(places),
+        None => Columns::of(&relation.readable),
+    };
+    let plan = Plans::get(relation, shape)?;
 
-    let id = id.map(|id| Value {
+    let id = id.map(|id| Condition {
         field: relation.key,
+        operator: Operator::Equal,
         text: Some(id.to_owned()),
     });
-    let values: Vec<Value> = values.into_iter().chain(id).collect();
+    let values: Vec<Condition> = terms
+        .into_iter()
+        .filter(|term| term.operator.has_value())
+        .chain(id)
+        .collect();
     let number = values.len();
     let total = number + numbers.len();
 
@@ -56,24 +68,24 @@ pub fn bind(
         let nulls: *mut c_char = pg_sys::palloc(total).cast();
         for (i, value) in values.iter().enumerate() {
             let field = &relation.fields[value.field];
-            let (mut input, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
-            if field.kind == Kind::Uuid {
-                // PostgreSQL would also take braces and odd hyphens; one row has one address.
-                let is_uuid = value
-                    .text
-                    .as_deref()
-                    .is_none_or(|text| text.len() == 36 && uuid::Uuid::try_parse(text).is_ok());
-                if !is_uuid {
-                    return Err(Wrong::Type(Kind::Uuid).of(field));
-                }
+            let oid = parameter(field, value.operator);
+            if oid == pg_sys::UUIDOID && !value.text.as_deref().is_none_or(is_uuid) {
+                return Err(Wrong::Type(Kind::Uuid).of(field));
             }
-            pg_sys::getTypeInputInfo(field.type_oid, &raw mut input, &raw mut parameter);
+            let (mut input, mut io_parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
+            pg_sys::getTypeInputInfo(oid, &raw mut input, &raw mut io_parameter);
             let text = value.text.as_deref();
             texts.add(i).write(Text {
                 field: value.field,
                 text: text.map_or(std::ptr::null(), in_postgres_memory),
                 input,
-                parameter,
+                parameter: io_parameter,
+                // A pattern is longer than what it matches.
+                modifier: if oid == field.type_oid {
+                    field.type_modifier
+                } else {
+                    -1
+                },
             });
             nulls
                 .add(i)
@@ -89,6 +101,7 @@ pub fn bind(
                 verb,
                 values: datums,
                 nulls,
+                columns,
             },
             number,
             texts,
@@ -116,7 +129,6 @@ impl Unread {
             // SAFETY: `bind` has written as many.
             unsafe {
                 let text = *self.texts.add(i);
-                let field = &relation.fields[text.field];
                 let datum = if text.text.is_null() {
                     pg_sys::Datum::null()
                 } else {
@@ -126,7 +138,7 @@ impl Unread {
                         text.input,
                         text.text.cast_mut(),
                         text.parameter,
-                        field.type_modifier,
+                        text.modifier,
                     );
                     explaining.end();
                     datum

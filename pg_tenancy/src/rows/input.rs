@@ -11,6 +11,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::fault::Fault;
+use crate::rows::filter::{Condition, Operator};
 use crate::rows::relation::{Field, Relation};
 use crate::rows::types::Kind;
 
@@ -21,14 +22,6 @@ const LONGEST: usize = 32 << 20;
 /// As deep as PostgreSQL's arrays go (MAXDIM).
 const MOST_DIMENSIONS: usize = 6;
 
-/// A value for a field, as text that its type reads; `None` is NULL.
-#[derive(Clone)]
-pub struct Value {
-    /// The field's place in the relation.
-    pub field: usize,
-    pub text: Option<String>,
-}
-
 /// What is done with the fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
@@ -38,7 +31,7 @@ pub enum Deed {
 
 /// The fields of a JSON object, in the order of the columns. TN402 unknown,
 /// TN403 not writable, TN404 none to change, TN405 a wrong type.
-pub fn fields(relation: &Relation, json: &str, deed: Deed) -> Result<Vec<Value>, Fault> {
+pub fn fields(relation: &Relation, json: &str, deed: Deed) -> Result<Vec<Condition>, Fault> {
     let mut values = Vec::new();
     for (name, raw) in object(json)? {
         let place = relation
@@ -67,7 +60,11 @@ pub fn fields(relation: &Relation, json: &str, deed: Deed) -> Result<Vec<Value>,
             });
         }
         let text = text_of(field.kind, raw.get()).map_err(|wrong| wrong.of(field))?;
-        values.push(Value { field: place, text });
+        values.push(Condition {
+            field: place,
+            operator: Operator::Equal,
+            text,
+        });
     }
     if values.is_empty() && deed == Deed::Update {
         return Err(Fault::new("TN404", "there is nothing to change")
@@ -213,13 +210,28 @@ fn array_literal(element: pg_sys::Oid, json: &str, depth: usize) -> Result<Strin
         }
         match text_of(kind, item.get())? {
             None => literal.push_str("NULL"),
-            Some(text) => {
-                literal.push('"');
-                literal.push_str(&text.replace('\\', "\\\\").replace('"', "\\\""));
-                literal.push('"');
-            }
+            Some(text) => push_element(&mut literal, &text),
         }
     }
     literal.push('}');
     Ok(literal)
+}
+
+fn push_element(literal: &mut String, text: &str) {
+    literal.push('"');
+    literal.push_str(&text.replace('\\', "\\\\").replace('"', "\\\""));
+    literal.push('"');
+}
+
+/// Texts as an array of PostgreSQL: `{"a","b"}`.
+pub fn array_of(texts: &[String]) -> String {
+    let mut literal = String::from("{");
+    for (i, text) in texts.iter().enumerate() {
+        if i > 0 {
+            literal.push(',');
+        }
+        push_element(&mut literal, text);
+    }
+    literal.push('}');
+    literal
 }

@@ -8,6 +8,7 @@
 mod bind;
 mod cache;
 mod explain;
+mod filter;
 mod input;
 mod json;
 mod plan;
@@ -25,11 +26,12 @@ use crate::fault::Fault;
 use crate::function::{Answer, argument, null, text_argument};
 use crate::readers;
 use bind::{Unread, bind};
+use filter::Condition;
 use input::Deed;
 use json::Json;
 use query::Query;
 use relation::Relation;
-use statement::Verb;
+use statement::{Shape, Verb};
 
 pub use cache::watch_catalog;
 
@@ -57,7 +59,7 @@ fn delete_row(call: pg_sys::FunctionCallInfo) -> Answer {
 fn insert_row(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = relation_argument(call, Verb::Insert)?;
     let values = input::fields(relation, text_argument(call, 1)?, Deed::Insert)?;
-    let unread = bind(relation, Verb::Insert, values, None, &[])?;
+    let unread = bind(relation, shape_of(Verb::Insert, &values), values, None, &[])?;
     // SAFETY: the values went into `bind`; what is alive here has no destructor.
     Ok(unsafe { one_row(call, relation, unread) })
 }
@@ -66,7 +68,13 @@ fn update_row(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = relation_argument(call, Verb::Update)?;
     let id = text_argument(call, 1)?;
     let values = input::fields(relation, text_argument(call, 2)?, Deed::Update)?;
-    let unread = bind(relation, Verb::Update, values, Some(id), &[])?;
+    let unread = bind(
+        relation,
+        shape_of(Verb::Update, &values),
+        values,
+        Some(id),
+        &[],
+    )?;
     // SAFETY: as above.
     Ok(unsafe { one_row(call, relation, unread) })
 }
@@ -75,7 +83,7 @@ fn by_id(call: pg_sys::FunctionCallInfo, verb: Verb) -> Answer {
     let relation = relation_argument(call, verb)?;
     let unread = bind(
         relation,
-        verb,
+        shape_of(verb, &[]),
         Vec::new(),
         Some(text_argument(call, 1)?),
         &[],
@@ -111,14 +119,35 @@ fn read_page(relation: &'static Relation, json: &str) -> Result<Page, Fault> {
     let (number, limit, offset) = (query.page, query.limit, query.offset());
     let count = query
         .is_counted
-        .then(|| bind(relation, Verb::Count, query.filter.clone(), None, &[]))
+        .then(|| {
+            let shape = shape_of(Verb::Count, &query.filter);
+            bind(relation, shape, query.filter.clone(), None, &[])
+        })
         .transpose()?;
+    let shape = Shape {
+        sort: query.sort,
+        columns: query.fields,
+        ..shape_of(Verb::List, &query.filter)
+    };
     Ok(Page {
         number,
         limit,
-        rows: bind(relation, Verb::List, query.filter, None, &[limit, offset])?,
+        rows: bind(relation, shape, query.filter, None, &[limit, offset])?,
         count,
     })
+}
+
+/// The shape of a statement with these terms, in no order of its own, with all columns.
+fn shape_of(verb: Verb, terms: &[Condition]) -> Shape {
+    Shape {
+        verb,
+        terms: terms
+            .iter()
+            .map(|term| (term.field, term.operator))
+            .collect(),
+        sort: Vec::new(),
+        columns: None,
+    }
 }
 
 /// # Safety

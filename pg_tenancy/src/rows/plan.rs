@@ -18,28 +18,23 @@ use crate::fault::Fault;
 use crate::rows::explain::Explaining;
 use crate::rows::json::Json;
 use crate::rows::relation::Relation;
-use crate::rows::statement::{Statement, Verb};
+use crate::rows::statement::{Shape, Statement, Verb};
 
 /// More kinds of requests than an application has. Where there are more when a
 /// transaction ends, all go: not earlier, because one may be in use.
 const MOST_PLANS: usize = 256;
 
 #[derive(Default)]
-pub struct Plans(RefCell<HashMap<(Verb, Vec<usize>), pg_sys::SPIPlanPtr>>);
+pub struct Plans(RefCell<HashMap<Shape, pg_sys::SPIPlanPtr>>);
 
 impl Plans {
-    /// The plan of `verb` on these fields of the relation, made where missing.
-    pub fn get(
-        relation: &Relation,
-        verb: Verb,
-        fields: &[usize],
-    ) -> Result<pg_sys::SPIPlanPtr, Fault> {
-        let id = (verb, fields.to_vec());
-        if let Some(&plan) = relation.plans.0.borrow().get(&id) {
+    /// The plan of a statement of that shape on the relation, made where missing.
+    pub fn get(relation: &Relation, shape: Shape) -> Result<pg_sys::SPIPlanPtr, Fault> {
+        if let Some(&plan) = relation.plans.0.borrow().get(&shape) {
             return Ok(plan);
         }
-        let plan = prepare(&Statement::new(relation, verb, fields))?;
-        relation.plans.0.borrow_mut().insert(id, plan);
+        let plan = prepare(&Statement::new(relation, &shape))?;
+        relation.plans.0.borrow_mut().insert(shape, plan);
         Ok(plan)
     }
 
@@ -139,6 +134,43 @@ pub struct Bound {
     pub verb: Verb,
     pub values: *mut pg_sys::Datum,
     pub nulls: *const c_char,
+    pub columns: Columns,
+}
+
+/// The places of the columns that come back, in memory that outlives the statement.
+#[derive(Clone, Copy)]
+pub struct Columns {
+    places: *const usize,
+    number: usize,
+}
+
+impl Columns {
+    /// Those of a description, which lives as long as the transaction.
+    pub fn of(places: &'static [usize]) -> Self {
+        Self {
+            places: places.as_ptr(),
+            number: places.len(),
+        }
+    }
+
+    /// A copy in the current memory context.
+    pub fn copy(places: &[usize]) -> Self {
+        // SAFETY: palloc answers with that much memory.
+        let memory = unsafe {
+            let memory: *mut usize = pg_sys::palloc(size_of_val(places)).cast();
+            std::ptr::copy_nonoverlapping(places.as_ptr(), memory, places.len());
+            memory
+        };
+        Self {
+            places: memory,
+            number: places.len(),
+        }
+    }
+
+    pub fn as_slice(&self) -> &[usize] {
+        // SAFETY: as it was made.
+        unsafe { std::slice::from_raw_parts(self.places, self.number) }
+    }
 }
 
 unsafe extern "C-unwind" {
@@ -168,7 +200,7 @@ pub unsafe fn run(bound: Bound, relation: &'static Relation, json: &mut Json) ->
         execute(bound, relation);
         let rows = pg_sys::SPI_tuptable;
         let number = pg_sys::SPI_processed;
-        json.rows(relation, rows, number);
+        json.rows(relation, bound.columns, rows, number);
         SPI_finish();
         number
     }

@@ -1,4 +1,4 @@
-//! What a list is asked for: page, limit, count and filters.
+//! What a list is asked for: page, limit, count, fields, order and filters.
 //!
 //! Everything may come as a string, because it comes from a URL.
 
@@ -7,30 +7,41 @@ use std::str::FromStr;
 use serde_json::value::RawValue;
 
 use crate::fault::Fault;
-use crate::rows::input::{Value, Wrong, object, unknown};
-use crate::rows::relation::Relation;
+use crate::rows::filter::{self, Condition};
+use crate::rows::input::{object, unknown};
+use crate::rows::relation::{Field, Relation};
+use crate::rows::statement::Sort;
 
 const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
 /// Far beyond what anybody turns to, and `page * limit` stays a small number.
 const MAX_PAGE: i64 = 1_000_000;
+/// Each is a column of a sort.
+const MAX_SORTS: usize = 4;
 
 pub struct Query {
     pub page: i64,
     pub limit: i64,
     pub is_counted: bool,
-    /// Equal to these, in the order of the columns.
-    pub filter: Vec<Value>,
+    /// In the order of the columns.
+    pub filter: Vec<Condition>,
+    /// Before the key, which is always the last.
+    pub sort: Vec<Sort>,
+    /// Places of the fields in the order asked for; `None` for all.
+    pub fields: Option<Vec<usize>>,
 }
 
 impl Query {
-    /// TN402 unknown filter, TN405 a filter that can't be, TN406 anything else.
+    /// TN402 a field that isn't there or can't be used so, TN405 a value that can't
+    /// be, TN406 anything else.
     pub fn parse(relation: &Relation, json: &str) -> Result<Self, Fault> {
         let mut query = Self {
             page: 1,
             limit: DEFAULT_LIMIT,
             is_counted: false,
             filter: Vec::new(),
+            sort: Vec::new(),
+            fields: None,
         };
         for (name, raw) in object(json)? {
             match name.as_str() {
@@ -42,7 +53,9 @@ impl Query {
                     }
                     query.is_counted = true;
                 }
-                "filter" => query.filter = filter(relation, raw.get())?,
+                "sort" => query.sort = sort(relation, &plain(&raw))?,
+                "fields" => query.fields = Some(fields(relation, &plain(&raw))?),
+                "filter" => query.filter = filter::parse(relation, raw.get())?,
                 _ => return Err(refused(&name, "is not an option of a list")),
             }
         }
@@ -54,39 +67,68 @@ impl Query {
     }
 }
 
-fn filter(relation: &Relation, json: &str) -> Result<Vec<Value>, Fault> {
-    let mut values = Vec::new();
-    for (name, raw) in object(json)? {
-        let place = relation
-            .field(&name)
-            .filter(|&place| {
-                let field = &relation.fields[place];
-                // Only what an index holds: a filter must not read all of a large tenant.
-                field.is_readable && field.is_filterable && place != relation.tenant
-            })
-            .ok_or_else(|| {
-                let names: Vec<&str> = relation
-                    .fields
-                    .iter()
-                    .enumerate()
-                    .filter(|(place, field)| {
-                        field.is_readable && field.is_filterable && *place != relation.tenant
-                    })
-                    .map(|(_, field)| field.name.as_str())
-                    .collect();
-                unknown(relation, &name).hint(format!("Filters are {}.", names.join(", ")))
-            })?;
-        let text = plain(&raw);
-        if text.contains('\0') {
-            return Err(Wrong::Nul.of(&relation.fields[place]));
+/// `-createdAt,title`: each field that an index holds, once.
+fn sort(relation: &Relation, text: &str) -> Result<Vec<Sort>, Fault> {
+    let mut sorts: Vec<Sort> = Vec::new();
+    for part in text.split(',') {
+        let (name, is_descending) = match part.strip_prefix('-') {
+            Some(name) => (name, true),
+            None => (part, false),
+        };
+        let can_sort = |field: &Field| field.is_readable && field.is_filterable && field.is_ordered;
+        let place = find(relation, name, can_sort, "Lists can be sorted by")?;
+        if sorts.iter().any(|sort| sort.field == place) {
+            return Err(refused("sort", "names a field twice"));
         }
-        values.push(Value {
+        sorts.push(Sort {
             field: place,
-            text: Some(text),
+            is_descending,
         });
+        // What comes after the key has nothing left to order.
+        if place == relation.key {
+            break;
+        }
     }
-    values.sort_by_key(|value| value.field);
-    Ok(values)
+    if sorts.len() > MAX_SORTS {
+        return Err(refused(
+            "sort",
+            &format!("must name at most {MAX_SORTS} fields"),
+        ));
+    }
+    Ok(sorts)
+}
+
+/// `id,title`: each field once.
+fn fields(relation: &Relation, text: &str) -> Result<Vec<usize>, Fault> {
+    let mut places = Vec::new();
+    for name in text.split(',') {
+        let place = find(relation, name, |field| field.is_readable, "Fields are")?;
+        if places.contains(&place) {
+            return Err(refused("fields", "names a field twice"));
+        }
+        places.push(place);
+    }
+    Ok(places)
+}
+
+/// The place of a field that can be used so. TN402, with a hint that names those
+/// that can, and never the tenant, who is always the same.
+pub fn find(
+    relation: &Relation,
+    name: &str,
+    is_good: impl Fn(&Field) -> bool,
+    hint: &str,
+) -> Result<usize, Fault> {
+    let place = relation.field(name).filter(|&place| {
+        is_good(&relation.fields[place]) && (place != relation.tenant || hint == "Fields are")
+    });
+    place.ok_or_else(|| {
+        let names: Vec<&str> = (0..relation.fields.len())
+            .filter(|&place| is_good(&relation.fields[place]) && place != relation.tenant)
+            .map(|place| relation.fields[place].name.as_str())
+            .collect();
+        unknown(relation, name).hint(format!("{hint} {}.", names.join(", ")))
+    })
 }
 
 fn number(name: &str, raw: &RawValue, most: i64) -> Result<i64, Fault> {
@@ -97,7 +139,7 @@ fn number(name: &str, raw: &RawValue, most: i64) -> Result<i64, Fault> {
 }
 
 /// A string's content, or the value as it is written.
-fn plain(raw: &RawValue) -> String {
+pub fn plain(raw: &RawValue) -> String {
     serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().to_owned())
 }
 

@@ -18,6 +18,8 @@ pub struct Relation {
     /// Schema and table, quoted.
     pub name: String,
     pub fields: Vec<Field>,
+    /// The places of those that can be read.
+    pub readable: Vec<usize>,
     /// The place of the tenant's column in `fields`.
     pub tenant: usize,
     /// The place of the key's other column.
@@ -33,7 +35,7 @@ pub struct Field {
     /// The name in JSON.
     #[serde(skip)]
     pub name: String,
-    /// What stands before the value in a row's JSON.
+    /// What stands before the value in a row's JSON: `"title":`.
     #[serde(skip)]
     pub label: String,
     #[serde(skip)]
@@ -56,6 +58,16 @@ pub struct Field {
     pub is_insertable: bool,
     pub is_updatable: bool,
     pub is_filterable: bool,
+    /// The type of its arrays; invalid where there is none.
+    #[serde(skip, default = "no_type")]
+    pub array_oid: pg_sys::Oid,
+    /// Whether its type has an order.
+    #[serde(skip)]
+    pub is_ordered: bool,
+}
+
+fn no_type() -> pg_sys::Oid {
+    pg_sys::InvalidOid
 }
 
 /// A rule that a value can break, and how to say so.
@@ -94,7 +106,6 @@ pub fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
             found.name
         )));
     }
-    let mut is_first_readable = true;
     for i in 0..found.fields.len() {
         let name = camel_case(&found.fields[i].column);
         if found.fields[..i].iter().any(|field| field.name == name) {
@@ -105,10 +116,12 @@ pub fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
         }
         let field = &mut found.fields[i];
         field.kind = Kind::of(field.type_oid, field.element_oid);
-        if field.is_readable {
-            let start = if is_first_readable { '{' } else { ',' };
-            field.label = format!("{start}{}:", serde_json::Value::from(name.as_str()));
-            is_first_readable = false;
+        field.label = format!("{}:", serde_json::Value::from(name.as_str()));
+        // SAFETY: look-ups in the caches of the catalog.
+        unsafe {
+            field.array_oid = pg_sys::get_array_type(field.type_oid);
+            let known = pg_sys::lookup_type_cache(field.type_oid, pg_sys::TYPECACHE_LT_OPR as i32);
+            field.is_ordered = (*known).lt_opr != pg_sys::InvalidOid;
         }
         field.name = name;
     }
@@ -131,8 +144,12 @@ pub fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
             found.name
         )));
     }
+    let readable = (0..found.fields.len())
+        .filter(|&place| found.fields[place].is_readable)
+        .collect();
     Ok(Relation {
         oid,
+        readable,
         schema: found.schema,
         table: found.table,
         name: found.name,
@@ -157,10 +174,6 @@ impl Relation {
 
     pub fn field(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
-    }
-
-    pub fn readable(&self) -> impl Iterator<Item = &Field> {
-        self.fields.iter().filter(|field| field.is_readable)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use pgrx::pg_sys;
 
+use crate::rows::filter::Operator;
 use crate::rows::relation::{Field, Relation};
 
-/// What a statement does; with the fields it names, what tells plans apart.
+/// What a statement does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
     List,
@@ -21,7 +22,25 @@ impl Verb {
     }
 }
 
-/// A statement and the types of its parameters: first the fields, in their
+/// One column of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sort {
+    pub field: usize,
+    pub is_descending: bool,
+}
+
+/// All that a statement's text depends on: what tells plans apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Shape {
+    pub verb: Verb,
+    /// What is compared, or set, in the order of its parameters.
+    pub terms: Vec<(usize, Operator)>,
+    pub sort: Vec<Sort>,
+    /// The places of the columns that come back; `None` for all that can be read.
+    pub columns: Option<Vec<usize>>,
+}
+
+/// A statement and the types of its parameters: first the terms' values, in their
 /// order, then what the verb needs: the key, or limit and offset.
 pub struct Statement {
     pub sql: String,
@@ -29,46 +48,58 @@ pub struct Statement {
 }
 
 impl Statement {
-    pub fn new(relation: &Relation, verb: Verb, fields: &[usize]) -> Self {
+    pub fn new(relation: &Relation, shape: &Shape) -> Self {
         let name = &relation.name;
         let key = relation.key_field();
-        let chosen: Vec<&Field> = fields
+        let with_value = shape
+            .terms
             .iter()
-            .map(|&place| &relation.fields[place])
+            .filter(|(_, operator)| operator.has_value());
+        let mut types: Vec<pg_sys::Oid> = with_value
+            .map(|&(place, operator)| parameter(&relation.fields[place], operator))
             .collect();
-        let mut types: Vec<pg_sys::Oid> = chosen.iter().map(|field| field.type_oid).collect();
-        let by_key = equals(key, chosen.len() + 1);
-        let columns = list(relation.readable().map(|field| field.quoted.clone()));
+        let next = types.len() + 1;
+        let by_key = compares(key, Operator::Equal, next);
+        let places = shape.columns.as_ref().unwrap_or(&relation.readable);
+        let columns = list(places.iter().map(|&i| relation.fields[i].quoted.clone()));
+        let set: Vec<&str> = shape
+            .terms
+            .iter()
+            .map(|&(place, _)| relation.fields[place].quoted.as_str())
+            .collect();
 
-        let sql = match verb {
+        let sql = match shape.verb {
             Verb::List => {
                 types.extend([pg_sys::INT8OID, pg_sys::INT8OID]);
-                let (limit, offset) = (chosen.len() + 1, chosen.len() + 2);
                 format!(
-                    "select {columns} from {name}{} order by {} desc limit ${limit} offset ${offset}",
-                    matching(&chosen),
-                    key.quoted,
+                    "select {columns} from {name}{} order by {} limit ${next} offset ${}",
+                    matching(relation, &shape.terms),
+                    order(relation, &shape.sort),
+                    next + 1,
                 )
             }
-            Verb::Count => format!("select count(*) from {name}{}", matching(&chosen)),
+            Verb::Count => format!(
+                "select count(*) from {name}{}",
+                matching(relation, &shape.terms)
+            ),
             Verb::Get => {
                 types.push(key.type_oid);
                 format!("select {columns} from {name} where {by_key}")
             }
-            Verb::Insert if chosen.is_empty() => {
+            Verb::Insert if set.is_empty() => {
                 format!("insert into {name} default values returning {columns}")
             }
             Verb::Insert => format!(
                 "insert into {name} ({}) values ({}) returning {columns}",
-                list(chosen.iter().map(|field| field.quoted.clone())),
-                list((1..=chosen.len()).map(|number| format!("${number}"))),
+                set.join(", "),
+                list((1..next).map(|number| format!("${number}"))),
             ),
             Verb::Update => {
                 types.push(key.type_oid);
-                let changes = chosen
+                let changes = set
                     .iter()
                     .enumerate()
-                    .map(|(i, field)| format!("{} = ${}", field.quoted, i + 1));
+                    .map(|(i, column)| format!("{column} = ${}", i + 1));
                 format!(
                     "update {name} set {} where {by_key} returning {columns}",
                     list(changes)
@@ -83,15 +114,42 @@ impl Statement {
     }
 }
 
+/// The type of a term's parameter.
+pub fn parameter(field: &Field, operator: Operator) -> pg_sys::Oid {
+    match operator {
+        Operator::In => field.array_oid,
+        Operator::Like | Operator::Ilike => pg_sys::TEXTOID,
+        _ => field.type_oid,
+    }
+}
+
 fn list(items: impl Iterator<Item = String>) -> String {
     items.collect::<Vec<_>>().join(", ")
 }
 
-fn matching(fields: &[&Field]) -> String {
-    let conditions: Vec<String> = fields
+/// The key is the last, so that every order is one, from page to page.
+fn order(relation: &Relation, sort: &[Sort]) -> String {
+    let key = Sort {
+        field: relation.key,
+        // Ids sort by time: without a wish, the newest comes first.
+        is_descending: sort.first().is_none_or(|first| first.is_descending),
+    };
+    let is_sorted = sort.iter().any(|sort| sort.field == relation.key);
+    let columns = sort.iter().chain((!is_sorted).then_some(&key));
+    list(columns.map(|sort| {
+        let direction = if sort.is_descending { " desc" } else { "" };
+        format!("{}{direction}", relation.fields[sort.field].quoted)
+    }))
+}
+
+fn matching(relation: &Relation, terms: &[(usize, Operator)]) -> String {
+    let mut number = 0;
+    let conditions: Vec<String> = terms
         .iter()
-        .enumerate()
-        .map(|(i, field)| equals(field, i + 1))
+        .map(|&(place, operator)| {
+            number += usize::from(operator.has_value());
+            compares(&relation.fields[place], operator, number)
+        })
         .collect();
     if conditions.is_empty() {
         String::new()
@@ -100,12 +158,19 @@ fn matching(fields: &[&Field]) -> String {
     }
 }
 
-fn equals(field: &Field, number: usize) -> String {
-    // A type of an extension has its own =, wherever that one was put.
-    let operator = if field.is_builtin {
-        "operator(pg_catalog.=)"
+fn compares(field: &Field, operator: Operator, number: usize) -> String {
+    let (column, sql) = (&field.quoted, operator.sql());
+    if !operator.has_value() {
+        return format!("{column} {sql}");
+    }
+    // A type of an extension has its own operators, wherever they were put.
+    let sql = if field.is_builtin {
+        format!("operator(pg_catalog.{sql})")
     } else {
-        "="
+        sql.to_owned()
     };
-    format!("{} {operator} ${number}", field.quoted)
+    match operator {
+        Operator::In => format!("{column} {sql} any (${number})"),
+        _ => format!("{column} {sql} ${number}"),
+    }
 }

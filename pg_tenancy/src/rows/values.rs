@@ -10,7 +10,7 @@
 use pgrx::pg_sys;
 
 use crate::rows::json::Json;
-use crate::rows::plan::changed_under_way;
+use crate::rows::plan::{Columns, changed_under_way};
 use crate::rows::relation::{Field, Relation};
 use crate::rows::times;
 use crate::rows::types::Kind;
@@ -47,13 +47,14 @@ unsafe extern "C-unwind" {
 }
 
 impl Json {
-    /// The rows of a result of the relation's readable columns, with commas.
+    /// The rows of a result of these columns of the relation, with commas.
     ///
     /// # Safety
     /// As for `plan::run`; `table` holds `number` such rows.
     pub unsafe fn rows(
         &mut self,
         relation: &'static Relation,
+        chosen: Columns,
         table: *mut pg_sys::SPITupleTable,
         number: u64,
     ) {
@@ -65,10 +66,11 @@ impl Json {
             }
             let columns = (*(*table).tupdesc).natts as usize;
             // A value must not be read as what its column was.
-            let mut types = relation.readable().zip(1..);
-            if columns != relation.readable().count()
-                || !types.all(|(field, column)| {
-                    SPI_gettypeid((*table).tupdesc, column) == field.declared_oid
+            let chosen = chosen.as_slice();
+            let mut types = chosen.iter().zip(1..);
+            if columns != chosen.len()
+                || !types.all(|(&place, column)| {
+                    SPI_gettypeid((*table).tupdesc, column) == relation.fields[place].declared_oid
                 })
             {
                 changed_under_way();
@@ -81,7 +83,9 @@ impl Json {
                 }
                 let tuple = *(*table).vals.add(row);
                 heap_deform_tuple(tuple, (*table).tupdesc, values, nulls);
-                for (column, field) in relation.readable().enumerate() {
+                for (column, &place) in chosen.iter().enumerate() {
+                    let field = &relation.fields[place];
+                    self.push(if column == 0 { b"{" } else { b"," });
                     self.push(field.label.as_bytes());
                     if *nulls.add(column) {
                         self.push(b"null");

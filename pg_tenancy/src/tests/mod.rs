@@ -26,6 +26,7 @@ mod lint_keys;
 mod lint_reach;
 mod lint_roles;
 mod members;
+mod lists;
 mod new_tables;
 mod onboarding;
 mod passwords;

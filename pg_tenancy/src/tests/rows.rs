@@ -184,7 +184,6 @@ mod tests {
             (r#"{"limit":"0"}"#, "TN406 limit"),
             (r#"{"limit":"101"}"#, "TN406 limit"),
             (r#"{"count":"all"}"#, "TN406 count"),
-            (r#"{"sort":"title"}"#, "TN406 sort"),
             (r#"{"page":"1","page":"2"}"#, "TN405 page"),
             (r#"{"filter":{"title":"x"}}"#, "TN402 title"),
             (r#"{"filter":{"tenantId":"x"}}"#, "TN402 tenantId"),

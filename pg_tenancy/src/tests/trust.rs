@@ -32,7 +32,7 @@ mod tests {
                 tenant.id
             ));
         }
-        run(&format!(
+        run(
             "update shop.books set title = 'secret', price = 42000.5 where id = 4000;
              create index on shop.books using gin (title gin_trgm_ops);
              create index on shop.books using gin (words);
@@ -52,7 +52,7 @@ mod tests {
              create function shop.peek(text) returns text language sql immutable as $$ select ($1::int)::text $$;
              grant usage on schema shop to public;
              set local pg_tenancy.explain = 'allow'"
-        ));
+        );
         tenants
     }
 

@@ -27,6 +27,7 @@ use crate::settings;
 use leaks::{Look, has_boundary, leaks, length};
 use vetted::{REFUSED, VETTED};
 
+pub use leaks::is_sound;
 pub use vetted::Group;
 
 sql_function!(
