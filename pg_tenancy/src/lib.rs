@@ -29,8 +29,8 @@ mod residue;
 mod rows;
 mod settings;
 mod token;
-mod writing;
 mod trust;
+mod writing;
 
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
@@ -115,36 +115,33 @@ pgrx::extension_sql_file!(
     "../../sql/50_new_tables.sql",
     requires = ["47_attacks_on_context"]
 );
-pgrx::extension_sql_file!("../../sql/59_roles.sql", requires = ["50_new_tables"]);
-pgrx::extension_sql_file!("../../sql/60_issuers.sql", requires = ["59_roles"]);
-pgrx::extension_sql_file!("../../sql/60_issuer_keepers.sql", requires = ["60_issuers"]);
-pgrx::extension_sql_file!(
-    "../../sql/61_sessions.sql",
-    requires = ["60_issuer_keepers"]
-);
-pgrx::extension_sql_file!(
-    "../../sql/61_sessions_start.sql",
-    requires = ["61_sessions"]
-);
-pgrx::extension_sql_file!(
-    "../../sql/61_sessions_end.sql",
-    requires = ["61_sessions_start"]
-);
-pgrx::extension_sql_file!("../../sql/62_passwords.sql", requires = ["61_sessions_end"]);
 pgrx::extension_sql_file!("../../sql/51_trust.sql", requires = ["50_new_tables"]);
-pgrx::extension_sql_file!("../../sql/60_issuers.sql", requires = ["51_trust"]);
-pgrx::extension_sql_file!("../../sql/61_sessions.sql", requires = ["60_issuers"]);
-pgrx::extension_sql_file!("../../sql/62_passwords.sql", requires = ["61_sessions"]);
-pgrx::extension_sql_file!("../../sql/63_members.sql", requires = ["62_passwords"]);
-pgrx::extension_sql_file!("../../sql/64_invitations.sql", requires = ["63_members"]);
-pgrx::extension_sql_file!("../../sql/65_api_keys.sql", requires = ["64_invitations"]);
-pgrx::extension_sql_file!("../../sql/66_capsules.sql", requires = ["65_api_keys"]);
-pgrx::extension_sql_file!("../../sql/67_each_tenant.sql", requires = ["66_capsules"]);
-pgrx::extension_sql_file!("../../sql/68_support.sql", requires = ["67_each_tenant"]);
-pgrx::extension_sql_file!("../../sql/69_accepting.sql", requires = ["68_support"]);
+pgrx::extension_sql_file!("../../sql/60_roles.sql", requires = ["51_trust"]);
+pgrx::extension_sql_file!("../../sql/61_issuers.sql", requires = ["60_roles"]);
+pgrx::extension_sql_file!("../../sql/62_issuer_keepers.sql", requires = ["61_issuers"]);
+pgrx::extension_sql_file!(
+    "../../sql/63_sessions.sql",
+    requires = ["62_issuer_keepers"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/64_sessions_start.sql",
+    requires = ["63_sessions"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/65_sessions_end.sql",
+    requires = ["64_sessions_start"]
+);
+pgrx::extension_sql_file!("../../sql/66_passwords.sql", requires = ["65_sessions_end"]);
+pgrx::extension_sql_file!("../../sql/67_members.sql", requires = ["66_passwords"]);
+pgrx::extension_sql_file!("../../sql/68_invitations.sql", requires = ["67_members"]);
+pgrx::extension_sql_file!("../../sql/69_accepting.sql", requires = ["68_invitations"]);
+pgrx::extension_sql_file!("../../sql/70_api_keys.sql", requires = ["69_accepting"]);
+pgrx::extension_sql_file!("../../sql/71_capsules.sql", requires = ["70_api_keys"]);
+pgrx::extension_sql_file!("../../sql/72_each_tenant.sql", requires = ["71_capsules"]);
+pgrx::extension_sql_file!("../../sql/73_support.sql", requires = ["72_each_tenant"]);
 pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
-    requires = ["69_accepting"],
+    requires = ["73_support"],
     finalize
 );
 

@@ -93,8 +93,6 @@ const ARRAYS: &str = "arrayfuncs.c: compares elements by their type's =, which h
 const ENUMS: &str = "enum.c: compares two oids; no error";
 const CASE: &str = "formatting.c, oracle_compat.c: text that is stored in UTF-8 always has an upper and a lower case form; the one error, an unknown collation, is about the query";
 const LENGTH: &str = "varlena.c: counts; no error";
-const STARTS: &str =
-    "varlena.c: compares bytes; the one error, a nondeterministic collation, is about the query";
 
 /// By group, as `tenancy.operator_trust()` shows them.
 pub const VETTED: &[Vetted] = {
