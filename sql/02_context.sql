@@ -36,7 +36,7 @@ create function tenancy.enter(token text)
     security definer set search_path = pg_catalog, pg_temp
 as 'MODULE_PATHNAME', 'tenancy_enter';
 comment on function tenancy.enter(text) is
-    'Enters the tenant that a signed token names, for the rest of this transaction, and returns its id. The token, the tenant and the membership are checked now, on every call. TN002 not a member, TN003 another context is set, TN004 suspended, TN010 malformed, TN011 unknown key or bad signature, TN012 expired, TN013 not yet valid, TN014 issuer or audience.';
+    'Enters the tenant that a proof names, for the rest of this transaction, and returns its id. A proof is a signed token (of ours or of an issuer), an API key (pgt_), a capsule (pgc_) or support access (pgs_). It, the tenant and the membership are checked now, on every call. TN002 not a member, TN003 another context is set, TN004 suspended, TN010 malformed, TN011 unknown key or bad signature, TN012 expired, TN013 not yet valid, TN014 issuer or audience, TN015 the session has ended, TN018 API key, TN019 capsule, TN020 support access, TN021 nobody is that subject, TN204 a statement that writes, for who can only read.';
 
 -- A definer: it reads tenants and memberships before there is a context.
 create function tenancy.set_tenant_context(tenant_id uuid, user_id uuid default null)

@@ -134,9 +134,9 @@ pgrx::extension_sql_file!(
 pgrx::extension_sql_file!("../../sql/66_passwords.sql", requires = ["65_sessions_end"]);
 pgrx::extension_sql_file!("../../sql/67_members.sql", requires = ["66_passwords"]);
 pgrx::extension_sql_file!("../../sql/68_invitations.sql", requires = ["67_members"]);
-pgrx::extension_sql_file!("../../sql/69_accepting.sql", requires = ["68_invitations"]);
-pgrx::extension_sql_file!("../../sql/70_api_keys.sql", requires = ["69_accepting"]);
-pgrx::extension_sql_file!("../../sql/71_capsules.sql", requires = ["70_api_keys"]);
+pgrx::extension_sql_file!("../../sql/69_api_keys.sql", requires = ["68_invitations"]);
+pgrx::extension_sql_file!("../../sql/70_accepting.sql", requires = ["69_api_keys"]);
+pgrx::extension_sql_file!("../../sql/71_capsules.sql", requires = ["70_accepting"]);
 pgrx::extension_sql_file!("../../sql/72_each_tenant.sql", requires = ["71_capsules"]);
 pgrx::extension_sql_file!("../../sql/73_support.sql", requires = ["72_each_tenant"]);
 pgrx::extension_sql_file!(

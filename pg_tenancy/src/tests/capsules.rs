@@ -271,19 +271,21 @@ mod tests {
     #[pg_test]
     fn a_capsule_of_an_api_key_is_worth_what_the_key_is() {
         let [acme, globex] = [tenant("acme"), tenant("globex")];
-        let new_key = |tenant: &Tenant| {
-            text(&format!(
-                "insert into tenancy.api_keys (tenant_id, name, role, prefix, digest)
-                 values ('{0}', 'importer', 'member', 'abcdefghijkl', sha256('{0}')) returning id::text",
-                tenant.id
-            ))
-        };
-        let key = new_key(&acme);
+        let secret = format!("pgt_abcdefghijkl_{}", "x".repeat(43));
+        let key = text(&format!(
+            "insert into tenancy.api_keys (tenant_id, name, role, prefix, digest)
+             values ('{}', 'importer', 'member', 'abcdefghijkl', tenancy_private.digest_of('{secret}'))
+             returning id::text",
+            acme.id
+        ));
         let capsule_of_key = |tenant: &Tenant| {
             let enter = format!("select tests.enter_as_key('{}', '{key}')", tenant.id);
             after(&enter, "select tenancy.seal()")
         };
-        let capsule = capsule_of_key(&acme);
+        let capsule = after(
+            &format!("select tenancy.enter('{secret}')"),
+            "select tenancy.seal()",
+        );
         assert_eq!(entering(&capsule), "00000");
         // A key of another tenant is none of this one.
         assert_eq!(entering(&capsule_of_key(&globex)), "TN018");

@@ -92,6 +92,26 @@ mod tests {
                 format!("select tenancy.impersonate('{}', 'x')", acme.id),
                 "42501",
             ),
+            (
+                "select tenancy.invite_member('new@acme.example', 'member')".to_owned(),
+                "TN207",
+            ),
+            (
+                format!("select tenancy.set_member_role('{}', 'viewer')", acme.owner),
+                "TN207",
+            ),
+            (
+                format!("select tenancy.remove_member('{}')", acme.owner),
+                "TN207",
+            ),
+            (
+                "select tenancy.create_api_key('mine', 'admin')".to_owned(),
+                "TN207",
+            ),
+            (
+                "select tenancy.revoke_tenant_sessions()".to_owned(),
+                "TN207",
+            ),
         ] {
             assert_eq!(outcome(&deed), code, "{deed}");
         }

@@ -302,6 +302,26 @@ async fn nothing_can_be_written_by_who_only_looks() {
         assert!(result.is_err(), "{attempt}");
         end(&office.support, "rollback").await;
     }
+    // Nor where it entered behind a savepoint that is released, or in the statement that writes.
+    office
+        .support
+        .batch_execute("begin; savepoint s")
+        .await
+        .unwrap();
+    office
+        .support
+        .query("select tenancy.enter($1)", &[&token])
+        .await
+        .unwrap();
+    let released = office
+        .support
+        .batch_execute("release s; insert into public.notes values ('x')")
+        .await;
+    assert_eq!(code(released), "25006");
+    end(&office.support, "rollback").await;
+    let entering = format!("insert into public.notes select 'x' from tenancy.enter('{token}')");
+    assert_eq!(code(office.support.batch_execute(&entering).await), "TN204");
+
     // And what wasn't refused at once is refused by the commit, or undone.
     assert_eq!(office.database.count("public.notes", "true").await, 0);
     assert_eq!(
