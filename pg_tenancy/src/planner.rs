@@ -1,5 +1,5 @@
-//! What happens before a query is planned: the boundary is put beside trusted
-//! conditions (see `trust`), and the plan is kept from being printed.
+//! What happens when a query is planned: the boundary is put beside trusted conditions
+//! (see `trust`) and before all others (`boundary_first`), and the plan isn't printed.
 //!
 //! With `debug_print_plan`, which everybody may set, PostgreSQL sends each plan
 //! to the client, and its estimates tell what other tenants have, as EXPLAIN's do.
@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_int};
 
 use pgrx::{pg_guard, pg_sys};
 
-use crate::{context, settings, trust};
+use crate::{boundary_first, context, settings, trust};
 
 thread_local! {
     static NEXT: Cell<pg_sys::planner_hook_type> = const { Cell::new(None) };
@@ -47,11 +47,13 @@ unsafe extern "C-unwind" fn on_planning(
         if is_hidden && !pg_sys::has_bypassrls_privilege(pg_sys::GetUserId()) {
             pg_sys::Debug_print_plan = false;
         }
-        trust::plan_beside(query);
-        let next = NEXT.get();
-        match next {
+        boundary_first::mark(query);
+        trust::plan_beside(query, params);
+        let plan = match NEXT.get() {
             Some(next) => next(query, text, options, params),
             None => standard_planner(query, text, options, params),
-        }
+        };
+        boundary_first::put_first(plan);
+        plan
     }
 }

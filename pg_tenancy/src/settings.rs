@@ -249,7 +249,12 @@ unsafe extern "C-unwind" fn check_trusted_operators(
 #[pg_guard]
 unsafe extern "C-unwind" fn assign_trusted_operators(value: *const c_char, _extra: *mut c_void) {
     // SAFETY: as above.
-    TRUSTED.set(unsafe { groups(value) }.unwrap_or_default());
+    let trusted = unsafe { groups(value) }.unwrap_or_default();
+    if TRUSTED.replace(trusted) != trusted {
+        // Plans that were made by other rules go.
+        // SAFETY: it marks them, and frees nothing.
+        unsafe { pg_sys::ResetPlanCache() };
+    }
 }
 
 /// The kinds in a list with commas; `None` where one is unknown.

@@ -7,6 +7,7 @@
 
 mod api_keys;
 mod assert_isolated;
+mod boundary_first;
 mod capsules;
 mod context;
 mod each_tenant;

@@ -51,7 +51,7 @@ mod tests {
             }
         }
         // As many wildcards as are let through.
-        let many = "%a".repeat(1000);
+        let many = "%a".repeat(16);
         assert!(feed(TEXTS, &format!("a like '{many}'")) > 0);
     }
 

@@ -11,8 +11,10 @@ use pgrx::{pg_guard, pg_sys};
 
 use super::vetted::{Condition, Group, VETTED, Vetted};
 
-/// More wildcards than anybody writes, and far fewer than the stack has room for.
-pub const MOST_WILDCARDS: usize = 1000;
+/// As many as people write, and few enough that the stack has room for them.
+pub const MOST_WILDCARDS: usize = 16;
+/// A document to search for has this many bytes at most, and so is not deep.
+const LARGEST_DOCUMENT: usize = 1024;
 
 /// What has been found while looking.
 #[derive(Clone, Copy)]
@@ -21,6 +23,8 @@ pub struct Look {
     pub trusts: [bool; Group::ALL.len()],
     /// Places (list cells) of patterns that are known only when the query runs.
     pub late_patterns: *mut pg_sys::List,
+    /// The values that the plan is made for, or null.
+    pub params: pg_sys::ParamListInfo,
 }
 
 impl Look {
@@ -62,61 +66,146 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, look: *mut c_void) -> 
             | NodeTag::T_Const
             | NodeTag::T_Param
             | NodeTag::T_ArrayExpr
-            | NodeTag::T_FieldSelect
-            | NodeTag::T_NamedArgExpr
             | NodeTag::T_BoolExpr
             | NodeTag::T_RelabelType
             | NodeTag::T_CollateExpr
-            | NodeTag::T_CaseExpr
-            | NodeTag::T_CaseWhen
-            | NodeTag::T_CaseTestExpr
-            | NodeTag::T_CoalesceExpr
-            | NodeTag::T_RowExpr
-            | NodeTag::T_SQLValueFunction
             | NodeTag::T_NullTest
             | NodeTag::T_BooleanTest
             | NodeTag::T_List => true,
-            NodeTag::T_OpExpr => {
+            NodeTag::T_OpExpr | NodeTag::T_DistinctExpr => {
                 let call = node.cast::<pg_sys::OpExpr>();
-                is_harmless_call(node, (*call).args, look)
+                is_builtin((*call).opno)
+                    && is_harmless_call(node, (*call).args, (*call).inputcollid, look)
             }
             NodeTag::T_FuncExpr => {
                 let call = node.cast::<pg_sys::FuncExpr>();
-                is_harmless_call(node, (*call).args, look)
+                is_harmless_call(node, (*call).args, (*call).inputcollid, look)
             }
-            NodeTag::T_ScalarArrayOpExpr
-            | NodeTag::T_DistinctExpr
-            | NodeTag::T_NullIfExpr
-            | NodeTag::T_CoerceViaIO
-            | NodeTag::T_ArrayCoerceExpr => is_harmless_call(node, std::ptr::null_mut(), look),
+            NodeTag::T_ScalarArrayOpExpr => {
+                let call = node.cast::<pg_sys::ScalarArrayOpExpr>();
+                // Without arguments, which excludes conditions: `like any (…)`.
+                let none = std::ptr::null_mut();
+                is_builtin((*call).opno) && is_harmless_call(node, none, (*call).inputcollid, look)
+            }
+            // CASE, COALESCE and the like decide by a row whether something is run, or
+            // hide the column that an operator sees.
             _ => false,
         };
         !is_harmless || expression_tree_walker(node, walk, look)
     }
 }
 
-/// Whether a call with these arguments (null: a form whose arguments aren't looked
-/// at, which excludes conditions) is of leakproof or vetted functions, or sees no column.
+/// PostgreSQL's own, whose negators, commutators and estimates are so, too: the
+/// planner puts those in its place, and runs them on values of all tenants.
+fn is_builtin(object: pg_sys::Oid) -> bool {
+    object.to_u32() < pg_sys::FirstNormalObjectId
+}
+
+/// Whether a call with these arguments can meet rows of other tenants. One that sees
+/// no column can, too: whether it happens may depend on a row.
 unsafe fn is_harmless_call(
     node: *mut pg_sys::Node,
     arguments: *mut pg_sys::List,
+    collation: pg_sys::Oid,
     look: *mut c_void,
 ) -> bool {
     // SAFETY: as in `walk`.
     unsafe {
+        let look = look.cast::<Look>();
         if !pg_sys::contain_var_clause(node) {
-            return true;
+            return is_known_beforehand(node, (*look).params);
         }
         let mut call = Call {
             arguments,
-            look: look.cast(),
+            collation,
+            look,
         };
         !pg_sys::check_functions_in_node(node, Some(is_leaky), (&raw mut call).cast())
     }
 }
 
+/// Whether the planner computes it, and so no row decides on it: of constants, by
+/// functions that always give the same. Or it is who has entered, which cannot fail
+/// once somebody has.
+unsafe fn is_known_beforehand(node: *mut pg_sys::Node, params: pg_sys::ParamListInfo) -> bool {
+    // SAFETY: as in `walk`.
+    unsafe {
+        let mut params = params;
+        let is_context = (*node).type_ == NodeTag::T_FuncExpr
+            && crate::boundary_first::is_current_tenant_id(
+                (*node.cast::<pg_sys::FuncExpr>()).funcid,
+            );
+        is_context
+            || !pg_sys::contain_mutable_functions(node)
+                && !has_unknown_param(node, (&raw mut params).cast())
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn has_unknown_param(
+    node: *mut pg_sys::Node,
+    params: *mut c_void,
+) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    // SAFETY: as in `walk`; the list of parameters is null or has as many as it says.
+    unsafe {
+        if (*node).type_ != NodeTag::T_Param {
+            return expression_tree_walker(node, has_unknown_param, params);
+        }
+        bound_value(node.cast(), *params.cast::<pg_sys::ParamListInfo>()).is_none()
+    }
+}
+
+/// The value of a parameter that the plan is made for, and for no other: with
+/// whether it is NULL.
+unsafe fn bound_value(
+    param: *mut pg_sys::Param,
+    params: pg_sys::ParamListInfo,
+) -> Option<(pg_sys::Datum, bool)> {
+    // SAFETY: as above; PostgreSQL's planner reads them so (eval_const_expressions).
+    unsafe {
+        let number = (*param).paramid;
+        if (*param).paramkind != pg_sys::ParamKind::PARAM_EXTERN
+            || params.is_null()
+            || number < 1
+            || number > (*params).numParams
+        {
+            return None;
+        }
+        let mut workspace = pg_sys::ParamExternData::default();
+        let bound = match (*params).paramFetch {
+            Some(fetch) => fetch(params, number, true, &raw mut workspace),
+            None => (*params).params.as_mut_ptr().add(number as usize - 1),
+        };
+        let is_constant = u32::from((*bound).pflags) & pg_sys::PARAM_FLAG_CONST != 0
+            && (*bound).ptype == (*param).paramtype;
+        is_constant.then_some(((*bound).value, (*bound).isnull))
+    }
+}
+
+/// A constant's value, or that of a parameter that the plan is made for.
+unsafe fn known_value(
+    node: *mut pg_sys::Node,
+    params: pg_sys::ParamListInfo,
+) -> Option<(pg_sys::Datum, bool)> {
+    // SAFETY: as above.
+    unsafe {
+        match (*node).type_ {
+            NodeTag::T_Const => {
+                let constant = node.cast::<pg_sys::Const>();
+                Some(((*constant).constvalue, (*constant).constisnull))
+            }
+            NodeTag::T_Param => bound_value(node.cast(), params),
+            _ => None,
+        }
+    }
+}
+
 struct Call {
     arguments: *mut pg_sys::List,
+    collation: pg_sys::Oid,
     look: *mut Look,
 }
 
@@ -124,18 +213,29 @@ struct Call {
 unsafe extern "C-unwind" fn is_leaky(function: pg_sys::Oid, call: *mut c_void) -> bool {
     // SAFETY: the `Call` of `is_harmless_call`.
     unsafe {
-        if pg_sys::get_func_leakproof(function) {
+        if is_builtin(function) && pg_sys::get_func_leakproof(function) {
             return false;
         }
-        let Call { arguments, look } = *call.cast::<Call>();
+        let Call {
+            arguments,
+            collation,
+            look,
+        } = *call.cast::<Call>();
         let Some(vetted) = (*look).vetted(function) else {
             return true;
         };
         let is_met = match vetted.condition {
             Condition::None => true,
-            Condition::Pattern => is_sound_pattern(arguments, &mut *look),
+            Condition::Collation => is_sound_collation(collation),
+            Condition::Pattern => {
+                is_sound_collation(collation) && is_sound_pattern(arguments, &mut *look)
+            }
+            Condition::SmallDocument => has_small_document(arguments, (*look).params),
             Condition::BuiltinRange => any_is_of(arguments, BUILTIN_RANGES),
-            Condition::PlainArray => any_is_of(arguments, PLAIN_ARRAYS),
+            Condition::PlainArray => {
+                any_is_of(arguments, PLAIN_ARRAYS)
+                    || any_is_of(arguments, TEXT_ARRAYS) && is_sound_collation(collation)
+            }
         };
         !is_met
     }
@@ -150,9 +250,9 @@ const BUILTIN_RANGES: &[pg_sys::Oid] = &[
     pg_sys::TSTZRANGEOID,
 ];
 
+const TEXT_ARRAYS: &[pg_sys::Oid] = &[pg_sys::TEXTARRAYOID, pg_sys::VARCHARARRAYOID];
+
 const PLAIN_ARRAYS: &[pg_sys::Oid] = &[
-    pg_sys::TEXTARRAYOID,
-    pg_sys::VARCHARARRAYOID,
     pg_sys::INT2ARRAYOID,
     pg_sys::INT4ARRAYOID,
     pg_sys::INT8ARRAYOID,
@@ -176,26 +276,45 @@ unsafe fn any_is_of(arguments: *mut pg_sys::List, types: &[pg_sys::Oid]) -> bool
     }
 }
 
+/// One collation, which compares as the bytes do: without one, or with one that
+/// takes different texts for the same, there is an error when a row is reached.
+unsafe fn is_sound_collation(collation: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up in the caches of the catalog.
+    unsafe { collation != pg_sys::InvalidOid && pg_sys::get_collation_isdeterministic(collation) }
+}
+
+/// Whether one of the arguments is known, and a small document.
+unsafe fn has_small_document(arguments: *mut pg_sys::List, params: pg_sys::ParamListInfo) -> bool {
+    // SAFETY: the two arguments of a comparison of jsonb, which is a varlena.
+    unsafe {
+        (0..length(arguments)).any(|i| {
+            known_value(pg_sys::list_nth(arguments, i).cast(), params).is_some_and(
+                |(value, is_null)| {
+                    is_null || crate::function::content(value).len() <= LARGEST_DOCUMENT
+                },
+            )
+        })
+    }
+}
+
 /// Whether the second argument is a pattern that can't fail on some texts and pass
 /// on others. One that isn't known yet is noted, to be looked at when it is.
 unsafe fn is_sound_pattern(arguments: *mut pg_sys::List, look: &mut Look) -> bool {
-    // SAFETY: null, or the list of a call; a constant of a text type holds a varlena.
+    // SAFETY: null, or the list of a call; a text is a varlena.
     unsafe {
         if length(arguments) != 2 {
             return false;
         }
         let pattern = pg_sys::list_nth(arguments, 1).cast::<pg_sys::Node>();
-        if pg_sys::contain_var_clause(pattern) {
-            return false;
+        match ((*pattern).type_, known_value(pattern, look.params)) {
+            (_, Some((value, is_null))) => is_null || is_sound(crate::function::content(value)),
+            (NodeTag::T_Param, None) => {
+                let cell = (*arguments).elements.add(1);
+                look.late_patterns = pg_sys::lappend(look.late_patterns, cell.cast());
+                true
+            }
+            _ => false,
         }
-        if (*pattern).type_ == NodeTag::T_Const {
-            let constant = pattern.cast::<pg_sys::Const>();
-            return (*constant).constisnull
-                || is_sound(crate::function::content((*constant).constvalue));
-        }
-        let cell = (*arguments).elements.add(1);
-        look.late_patterns = pg_sys::lappend(look.late_patterns, cell.cast());
-        true
     }
 }
 

@@ -21,13 +21,12 @@ mod vetted;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
-use crate::fault::Fault;
-use crate::function::{Answer, text_argument, text_datum};
+use crate::function::{Answer, null, text_argument, text_datum};
 use crate::settings;
-use leaks::{Look, has_boundary, leaks, length};
+use leaks::{Look, has_boundary, leaks};
 use vetted::{REFUSED, VETTED};
 
-pub use leaks::is_sound;
+pub use leaks::{is_sound, length};
 pub use vetted::Group;
 
 sql_function!(
@@ -57,18 +56,12 @@ fn operator_trust(_call: pg_sys::FunctionCallInfo) -> Answer {
     Ok(text_datum(&serde_json::Value::from(all).to_string()))
 }
 
-/// The pattern, if it can't fail on some texts and pass on others.
+/// The pattern, or NULL for one that can fail on some texts and pass on others. No
+/// error: whether it is raised could depend on what another index has found.
 fn like_pattern(call: pg_sys::FunctionCallInfo) -> Answer {
     let pattern = text_argument(call, 0)?;
     if !leaks::is_sound(pattern.as_bytes()) {
-        return Err(Fault::new(
-            "22025",
-            format!(
-                "a LIKE pattern must not end with an escape character, nor have more than {} wildcards",
-                leaks::MOST_WILDCARDS
-            ),
-        )
-        .hint("Write a backslash that stands for itself twice."));
+        return Ok(null(call));
     }
     Ok(text_datum(pattern))
 }
@@ -77,7 +70,7 @@ fn like_pattern(call: pg_sys::FunctionCallInfo) -> Answer {
 ///
 /// # Safety
 /// A query that is about to be planned, and is nobody else's.
-pub unsafe fn plan_beside(query: *mut pg_sys::Query) {
+pub unsafe fn plan_beside(query: *mut pg_sys::Query, params: pg_sys::ParamListInfo) {
     let trusts = settings::trusted_operators();
     // SAFETY: the caller's promise.
     unsafe {
@@ -87,6 +80,7 @@ pub unsafe fn plan_beside(query: *mut pg_sys::Query) {
         let mut look = Look {
             trusts,
             late_patterns: std::ptr::null_mut(),
+            params,
         };
         if conditions_leak(query, &mut look) || !check_patterns_late(look.late_patterns) {
             return;

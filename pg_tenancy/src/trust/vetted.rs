@@ -57,8 +57,12 @@ impl Group {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     None,
-    /// The second argument is no column, and a pattern that can't fail.
+    /// The collation is one, and deterministic.
+    Collation,
+    /// That, and the second argument is a pattern that can't fail.
     Pattern,
+    /// One of the arguments is known, and small.
+    SmallDocument,
     /// The ranges are of PostgreSQL's own types, whose comparisons can't fail.
     BuiltinRange,
     /// The arrays are of types whose comparisons can't fail.
@@ -81,22 +85,22 @@ const fn vetted(function: u32, group: Group, condition: Condition, reason: &'sta
     }
 }
 
-const LIKE: &str = "like_match.c: the only errors are about the pattern (it ends in an escape; it has too many wildcards for the stack), and such a pattern is refused before a row is read";
+const LIKE: &str = "like_match.c: the errors are about the pattern (it ends in an escape; it has too many wildcards for the stack) and the collation, and such a query isn't planned so. A text of more than 250 MB can't be copied in lower case, which is an error";
 const COMPARES: &str =
     "numeric.c: compares digits; NaN and the infinities have their places in the order; no error";
-const CONTAINS: &str = "jsonb_op.c, jsonb_util.c: walks both values as deep as the constant is; no error, a value of another kind is just not contained";
+const CONTAINS: &str = "jsonb_op.c, jsonb_util.c: walks both values as deep as the constant is, which is small; no error, a value of another kind is just not contained";
 const EXISTS: &str = "jsonb_op.c: looks keys up; no error, a value that is no object has none";
 const FETCHES: &str = "jsonfuncs.c: NULL for what isn't there or is of another kind; no error";
 const SEARCHES: &str = "tsvector_op.c: the query is walked, as deep as the query is; a tsvector has been checked when it was made; no error, no notice";
 const RANGES: &str = "rangetypes.c: compares bounds by the element's comparison, which has no error for the built-in range types";
 const ARRAYS: &str = "arrayfuncs.c: compares elements by their type's =, which has no error for the types allowed; NULL elements are not equal, and no error";
 const ENUMS: &str = "enum.c: compares two oids; no error";
-const CASE: &str = "formatting.c, oracle_compat.c: text that is stored in UTF-8 always has an upper and a lower case form; the one error, an unknown collation, is about the query";
+const CASE: &str = "formatting.c, oracle_compat.c: text that is stored in UTF-8 always has an upper and a lower case form; the collation is known. A text of more than 250 MB can't be copied, which is an error";
 const LENGTH: &str = "varlena.c: counts; no error";
 
 /// By group, as `tenancy.operator_trust()` shows them.
 pub const VETTED: &[Vetted] = {
-    use Condition::{BuiltinRange, None, Pattern, PlainArray};
+    use Condition::{BuiltinRange, Collation, None, Pattern, PlainArray, SmallDocument};
     use Group as G;
     &[
         vetted(pg_sys::F_TEXTLIKE, G::Pattern, Pattern, LIKE),
@@ -109,8 +113,8 @@ pub const VETTED: &[Vetted] = {
         vetted(pg_sys::F_BPCHARICNLIKE, G::Pattern, Pattern, LIKE),
         vetted(pg_sys::F_TS_MATCH_VQ, G::TextSearch, None, SEARCHES),
         vetted(pg_sys::F_TS_MATCH_QV, G::TextSearch, None, SEARCHES),
-        vetted(pg_sys::F_JSONB_CONTAINS, G::Jsonb, None, CONTAINS),
-        vetted(pg_sys::F_JSONB_CONTAINED, G::Jsonb, None, CONTAINS),
+        vetted(pg_sys::F_JSONB_CONTAINS, G::Jsonb, SmallDocument, CONTAINS),
+        vetted(pg_sys::F_JSONB_CONTAINED, G::Jsonb, SmallDocument, CONTAINS),
         vetted(pg_sys::F_JSONB_EXISTS, G::Jsonb, None, EXISTS),
         vetted(pg_sys::F_JSONB_EXISTS_ANY, G::Jsonb, None, EXISTS),
         vetted(pg_sys::F_JSONB_EXISTS_ALL, G::Jsonb, None, EXISTS),
@@ -144,8 +148,8 @@ pub const VETTED: &[Vetted] = {
         vetted(pg_sys::F_NUMERIC_GE, G::Numeric, None, COMPARES),
         vetted(pg_sys::F_ENUM_EQ, G::Enum, None, ENUMS),
         vetted(pg_sys::F_ENUM_NE, G::Enum, None, ENUMS),
-        vetted(pg_sys::F_LOWER_TEXT, G::Text, None, CASE),
-        vetted(pg_sys::F_UPPER_TEXT, G::Text, None, CASE),
+        vetted(pg_sys::F_LOWER_TEXT, G::Text, Collation, CASE),
+        vetted(pg_sys::F_UPPER_TEXT, G::Text, Collation, CASE),
         vetted(pg_sys::F_LENGTH_TEXT, G::Text, None, LENGTH),
     ]
 };
