@@ -6,7 +6,7 @@
 #   make lint-db DATABASE_URL=postgres://…
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run psql demo test lint-db stop reset clean-data
+.PHONY: help setup run psql demo test fuzz lint-db stop reset clean-data
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\): ## /\1\t/p' Makefile | while IFS='	' read -r name what; do printf '  make %-12s%s\n' "$$name" "$$what"; done
@@ -25,6 +25,9 @@ demo: ## Walk two companies through a running API and show the wall between them
 
 test: ## Check formatting and lints and run all the tests
 	@.make/test
+
+fuzz: ## Throw bytes at the token verifier for five minutes
+	@.make/fuzz 300
 
 lint-db: ## Find what breaks the wall in the database of DATABASE_URL (FORMAT=json)
 	@.make/lint-db
