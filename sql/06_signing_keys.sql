@@ -46,7 +46,7 @@ create function tenancy_private.refuse(code text, message text, hint text)
     language c strict volatile
 as 'MODULE_PATHNAME', 'tenancy_refuse';
 comment on function tenancy_private.refuse(text, text, text) is
-    'Raises an error, and keeps the statement out of the server''s log: for calls whose text may hold a key. The code is one of TN501 to TN509.';
+    'Raises an error, and keeps the statement out of the server''s log: for calls whose text may hold a key. The code is one of TN501 to TN508.';
 
 -- A definer: it verifies a token, which takes the key.
 create function tenancy_private.verify_token(token text)

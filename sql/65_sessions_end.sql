@@ -204,7 +204,7 @@ begin
     where s.user_id = caller.user_id and s.id = end_one_session.session;
     if not found then
         raise exception 'there is no such session'
-            using errcode = 'TN024', hint = 'tenancy.list_sessions() lists them.';
+            using errcode = 'TN024', hint = 'The list of sessions has those that there are.';
     end if;
 end
 $$;

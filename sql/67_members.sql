@@ -110,7 +110,7 @@ begin
     where m.tenant_id = role_of.tenant and m.user_id = role_of.person;
     if found_role is null then
         raise exception 'nobody of that id is in this tenant'
-            using errcode = 'TN205', hint = 'tenancy.list_members() tells who is.';
+            using errcode = 'TN205', hint = 'The list of members tells who is.';
     end if;
     return found_role;
 end

@@ -208,7 +208,7 @@ begin
     returning k.* into revoked;
     if not found then
         raise exception 'there is no such API key'
-            using errcode = 'TN311', hint = 'tenancy.list_api_keys() tells which there are.';
+            using errcode = 'TN311', hint = 'The list of API keys tells which there are.';
     end if;
 
     update tenancy.invitations as i

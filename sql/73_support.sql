@@ -210,7 +210,7 @@ begin
     where a.id = end_support_access.id and (is_operator or a.tenant_id = tenant);
     if not found then
         raise exception 'there is no such support access'
-            using errcode = 'TN605', hint = 'tenancy.list_support_access() lists them for an owner, report_support_access() for an operator.';
+            using errcode = 'TN605', hint = 'The list of support access has those that there are.';
     end if;
     return tenancy_private.support_as_json(access);
 end

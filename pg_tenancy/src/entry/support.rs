@@ -50,7 +50,7 @@ pub fn prove(proof: &str) -> Result<Context, Fault> {
 
 fn not_good() -> Fault {
     Fault::new("TN020", "the support access is unknown, ended or expired")
-        .hint("tenancy.impersonate() gives another one, from its commit on.")
+        .hint("An operator can make another one; it is good from the commit of that on.")
 }
 
 struct Access {

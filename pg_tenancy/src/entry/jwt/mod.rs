@@ -152,9 +152,8 @@ fn session_ended() -> Fault {
 }
 
 fn nobody() -> Fault {
-    Fault::new("TN021", "nobody here is that subject of that issuer").hint(
-        "An operator links the two with tenancy.link_identity(), or believes the issuer's verified emails.",
-    )
+    Fault::new("TN021", "nobody here is that subject of that issuer")
+        .hint("Ask the operator of this service to link that account to a person.")
 }
 
 impl From<Refusal> for Fault {
