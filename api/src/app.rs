@@ -1,11 +1,21 @@
-//! What every request shares: the pool, the keys, the hasher, the limits.
+//! What every request shares: the pool, the keys, the hasher, the mailer, the limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::db::Pool;
+use crate::limiter::{Limiter, TrustedProxies};
+use crate::mail::Mailer;
+use crate::outbound::Outbound;
 use crate::password::Passwords;
+use crate::queue::Queue;
 use crate::settings::{Limits, Settings};
 use crate::token::Tokens;
+
+/// Password resets that may wait or be under way; few at once, so that no flood of them
+/// takes the database from others.
+const RESETS: u32 = 256;
+const RESETS_AT_ONCE: usize = 2;
 
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
@@ -15,16 +25,45 @@ struct Parts {
     tokens: Tokens,
     passwords: Passwords,
     limits: Limits,
+    limiter: Limiter,
+    proxies: TrustedProxies,
+    outbound: Outbound,
+    mailer: Mailer,
+    lifetimes: Lifetimes,
+    keys_refresh: Duration,
+    jwks_refresh: Duration,
+    resets: Queue,
+}
+
+/// How long what is made for a person lasts.
+#[derive(Clone, Copy)]
+pub struct Lifetimes {
+    pub session: Duration,
+    pub invitation: Duration,
+    pub reset: Duration,
 }
 
 impl App {
     /// Fails, with what to do about it, when a setting is no good. Connects to nothing.
     pub fn new(settings: &Settings) -> Result<Self, String> {
+        let outbound = Outbound::new(settings.limits.outbound_timeout)?;
         Ok(Self(Arc::new(Parts {
             tokens: Tokens::new(&settings.token)?,
+            mailer: Mailer::new(&settings.mail, &outbound, settings.listen)?,
             pool: Pool::new(&settings.database)?,
             passwords: Passwords::new(&settings.password)?,
             limits: settings.limits.clone(),
+            limiter: Limiter::new(&settings.attempts),
+            proxies: TrustedProxies::new(&settings.attempts.trusted_proxies),
+            outbound,
+            lifetimes: Lifetimes {
+                session: settings.token.session_lifetime,
+                invitation: settings.mail.invitation_lifetime,
+                reset: settings.mail.reset_lifetime,
+            },
+            keys_refresh: settings.token.keys_refresh,
+            jwks_refresh: settings.token.jwks_refresh,
+            resets: Queue::new(RESETS, RESETS_AT_ONCE),
         })))
     }
 
@@ -42,5 +81,37 @@ impl App {
 
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    pub fn limiter(&self) -> &Limiter {
+        &self.0.limiter
+    }
+
+    pub fn proxies(&self) -> &TrustedProxies {
+        &self.0.proxies
+    }
+
+    pub fn outbound(&self) -> &Outbound {
+        &self.0.outbound
+    }
+
+    pub fn mailer(&self) -> &Mailer {
+        &self.0.mailer
+    }
+
+    pub fn lifetimes(&self) -> Lifetimes {
+        self.0.lifetimes
+    }
+
+    pub fn keys_refresh(&self) -> Duration {
+        self.0.keys_refresh
+    }
+
+    pub fn jwks_refresh(&self) -> Duration {
+        self.0.jwks_refresh
+    }
+
+    pub fn resets(&self) -> &Queue {
+        &self.0.resets
     }
 }

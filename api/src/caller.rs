@@ -1,11 +1,12 @@
-//! Who asks. A `Caller` exists only if a bearer token was verified.
+//! Who asks. A `Caller` exists only if there is a bearer token that is good as far as
+//! the service can tell: its own tokens are verified here, others by the database alone.
 //!
-//! It holds the token and nothing that was read from it: who may do what is decided
-//! in the database, from the same token, so nothing here can be mistaken for it.
+//! Who may do what is decided in the database, from the same token.
 
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::bad_token;
@@ -13,12 +14,19 @@ use crate::problem::{Problem, Result};
 
 pub struct Caller {
     token: String,
+    person: Option<Uuid>,
 }
 
 impl Caller {
     /// The token, for `tenancy.enter`.
     pub fn into_token(self) -> String {
         self.token
+    }
+
+    /// The person whom this service itself gave the token to. Of a token that somebody
+    /// else signed nobody is believed here, whatever it says.
+    pub fn person(&self) -> Option<Uuid> {
+        self.person
     }
 }
 
@@ -31,13 +39,32 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let token = bearer(&parts.headers)?;
-        App::from_ref(state)
+        let person = App::from_ref(state)
             .tokens()
             .verify(token)
             .map_err(|bad| bad_token(bad.code, bad.message))?;
         Ok(Self {
             token: token.to_owned(),
+            person,
         })
+    }
+}
+
+/// `None` only without the header: a bad token is refused where none is needed, too.
+impl<S> OptionalFromRequestParts<S> for Caller
+where
+    App: FromRef<S>,
+    S: Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>> {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<S>>::from_request_parts(parts, state)
+            .await
+            .map(Some)
     }
 }
 

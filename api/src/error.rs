@@ -90,6 +90,40 @@ impl From<Failure> for Problem {
     }
 }
 
+/// Whether the database has refused what the service itself said.
+pub fn is_refused_word(failure: &Failure) -> bool {
+    let Failure::Query(error) = failure else {
+        return false;
+    };
+    let code = error.code().map_or("", |code| code.code());
+    ["TN010", "TN011", "TN012", "TN013", "TN014", "TN023"].contains(&code)
+}
+
+/// 503 for that: no caller can do anything about it.
+pub fn of_refused_word(failure: &Failure) -> Problem {
+    Problem::unavailable("not_ready", "The service is changing its keys.").because(format!(
+        "the database refuses our word: {}",
+        failure.reason()
+    ))
+}
+
+/// The problem for a refusal that the database answers instead of raising it, because
+/// raising it would undo what it has done about it.
+pub fn refused(code: String) -> Problem {
+    let message = match code.as_str() {
+        "TN002" => "not a member of that tenant",
+        "TN004" => "the tenant is suspended",
+        "TN016" => "the refresh token is unknown or expired, or its session has ended",
+        "TN017" => "the refresh token was used before, and its session is ended now",
+        _ => "the refresh token is refused",
+    };
+    match status(&code) {
+        Some(StatusCode::UNAUTHORIZED) => bad_token(code, message),
+        Some(status) => Problem::new(status, code, message),
+        None => Problem::internal(format!("a refusal with the unknown code {code}")),
+    }
+}
+
 fn of_domain(error: &DbError) -> Problem {
     let code = error.code().code();
     let status = status(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -184,64 +218,4 @@ fn place(error: &DbError) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_sqlstate_has_the_status_of_the_readme() {
-        for (sqlstate, expected) in [
-            ("TN001", 401),
-            ("TN002", 403),
-            ("TN012", 401),
-            ("TN101", 409),
-            ("TN104", 400),
-            ("TN210", 403),
-            ("TN401", 404),
-            ("TN405", 400),
-            ("TN410", 400),
-            ("TN412", 409),
-            ("42501", 403),
-            ("23505", 409),
-            ("23503", 400),
-            ("22P02", 400),
-            ("22021", 400),
-            ("54001", 400),
-            ("40P01", 409),
-            ("57014", 503),
-            ("57P03", 503),
-            ("53300", 503),
-            ("08006", 503),
-        ] {
-            assert_eq!(status(sqlstate).unwrap(), expected, "{sqlstate}");
-        }
-    }
-
-    #[test]
-    fn the_readme_lists_each_code_with_its_status_and_no_other() {
-        let readme = include_str!("../README.md");
-        for code in (0..1000).map(|number| format!("TN{number:03}")) {
-            let row = readme
-                .lines()
-                .find(|line| line.starts_with(&format!("| {code} |")));
-            let listed = row.and_then(|row| row.split('|').nth(2)?.trim().parse().ok());
-            let known = status(&code).map(|status| status.as_u16());
-            assert_eq!(listed, known, "{code}");
-        }
-    }
-
-    #[test]
-    fn what_nobody_foresaw_is_no_status() {
-        for sqlstate in ["XX000", "42883", "P0001", "TNxyz", "", "é"] {
-            assert_eq!(status(sqlstate), None, "{sqlstate}");
-        }
-    }
-
-    #[test]
-    fn a_challenge_is_a_header_whatever_the_message() {
-        let problem = bad_token("TN010", "a \"quoted\" \\ té\r\nxt");
-        assert_eq!(
-            problem.headers[0].1,
-            "Bearer error=\"invalid_token\", error_description=\"a ?quoted? ? t???xt\""
-        );
-    }
-}
+mod tests;

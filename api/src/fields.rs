@@ -4,11 +4,13 @@
 //! once, none unknown; everything that is wrong with it is told in one answer.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::db::Json;
+use crate::password::has_valid_length;
 use crate::problem::{FieldError, Problem, Result};
 
 pub struct Fields {
@@ -51,6 +53,28 @@ impl Fields {
         }
     }
 
+    /// A password that is about to be set.
+    pub fn new_password(&mut self, name: &'static str) -> String {
+        let password = self.text(name);
+        self.checked_password(name, password)
+    }
+
+    /// The same, that may be missing or null.
+    pub fn optional_new_password(&mut self, name: &'static str) -> Option<String> {
+        let password = self.optional_text(name)?;
+        Some(self.checked_password(name, password))
+    }
+
+    /// A time of UTC that may be missing or null.
+    pub fn optional_time(&mut self, name: &'static str) -> Option<SystemTime> {
+        let text = self.optional_text(name)?;
+        let time = humantime::parse_rfc3339(&text);
+        if time.is_err() {
+            self.refuse(name, "must be a time of UTC like 2027-01-31T12:00:00Z");
+        }
+        time.ok()
+    }
+
     /// Notes what is wrong with a field, for `done`.
     pub fn refuse(&mut self, name: &str, message: &'static str) {
         if !self.errors.iter().any(|error| error.field == name) {
@@ -89,6 +113,13 @@ impl Fields {
             return self.wrong(name, "must not contain a NUL character");
         }
         text
+    }
+
+    fn checked_password(&mut self, name: &str, password: String) -> String {
+        if !has_valid_length(&password) {
+            self.refuse(name, "must have 8 to 128 characters");
+        }
+        password
     }
 
     fn wrong(&mut self, name: &str, message: &'static str) -> String {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use api::app::App;
 use api::db::Verdict;
 use api::settings::Settings;
-use api::{log, routes, serve};
+use api::{keeper, log, routes, serve};
 use clap::Parser;
 use tokio::net::TcpListener;
 
@@ -60,14 +60,30 @@ async fn run(settings: &Settings) -> Result<(), String> {
         "listening on http://{address}"
     );
 
+    if app.mailer().check().is_err() {
+        tracing::warn!(
+            "neither MAIL_WEBHOOK_URL nor MAIL_TO_LOG is set: nobody can be invited, and no password reset"
+        );
+    }
+
     let router = routes::router(app.clone());
     let stop = async {
         if let Err(error) = serve::stop_signal().await {
             tracing::error!(%error, "can't wait for signals");
         }
     };
-    tokio::select! {
+    let ended = tokio::select! {
         () = serve::serve(listener, router, &settings.limits, stop) => Ok(()),
         reason = app.pool().keep_asking(app.tokens()) => Err(reason),
+        () = keeper::keep(&app) => Err("the keeper ended".to_owned()),
+    };
+    let limit = settings.limits.shutdown_timeout;
+    let undone = app.resets().finish(limit).await + app.mailer().finish(limit).await;
+    if undone > 0 {
+        tracing::error!(
+            undone,
+            "invitations or password resets were not mailed in time"
+        );
     }
+    ended
 }

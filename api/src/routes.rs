@@ -2,17 +2,23 @@
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, patch, post};
 
 use crate::app::App;
 use crate::edge;
 use crate::problem::Problem;
 
+mod api_keys;
 mod auth;
 mod health;
+mod invitations;
 mod me;
+mod members;
+mod password;
 mod reports;
 mod rows;
+mod sessions;
+mod support;
 mod tenants;
 
 pub fn router(app: App) -> Router {
@@ -21,7 +27,34 @@ pub fn router(app: App) -> Router {
         .route("/ready", get(health::ready))
         .route("/tenants/register", post(tenants::register))
         .route("/auth/login", post(auth::login))
+        .route("/auth/refresh", post(auth::refresh))
+        .route("/auth/switch", post(auth::switch))
+        .route("/auth/logout", post(sessions::logout))
+        .route("/auth/logout-all", post(sessions::logout_all))
+        .route("/auth/sessions", get(sessions::list))
+        .route("/auth/sessions/{id}", delete(sessions::end_one))
+        .route("/auth/password", post(password::change))
+        .route("/auth/password/forgot", post(password::forgot))
+        .route("/auth/password/reset", post(password::reset))
+        .route("/tenants/revoke-sessions", post(sessions::revoke_tenant))
         .route("/me", get(me::me))
+        .route("/members", get(members::list))
+        .route("/members/me", delete(members::leave))
+        .route(
+            "/members/{userId}",
+            patch(members::update).delete(members::remove),
+        )
+        .route(
+            "/invitations",
+            get(invitations::list).post(invitations::invite),
+        )
+        .route("/invitations/peek", post(invitations::peek))
+        .route("/invitations/accept", post(invitations::accept))
+        .route("/invitations/{id}", delete(invitations::revoke))
+        .route("/api-keys", get(api_keys::list).post(api_keys::create))
+        .route("/api-keys/{id}", delete(api_keys::revoke))
+        .route("/support-access", get(support::list))
+        .route("/support-access/{id}", delete(support::end))
         .route("/admin/reports/tenants", get(reports::tenants))
         .with_state(app.clone());
     let router = rows::router(&app)

@@ -3,12 +3,17 @@
 //! Not `axum::serve`, which keeps a half-sent header open without end and waits for
 //! the last request at shutdown however long it takes.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -16,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
+use crate::limiter::Peer;
 use crate::settings::Limits;
 
 /// A request's line and headers; a token may take 8 KiB of it.
@@ -35,9 +41,9 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let mut stop = pin!(stop);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, most likely: connections that end give them back.
                     tracing::warn!(%error, "can't accept a connection");
@@ -50,7 +56,7 @@ pub async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "can't set TCP_NODELAY");
         }
-        let service = TowerToHyperService::new(router.clone());
+        let service = with_peer(TowerToHyperService::new(router.clone()), Peer(peer.ip()));
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -67,6 +73,17 @@ pub async fn serve(
     {
         tracing::warn!("some requests were not finished in time");
     }
+}
+
+/// Tells each request who is at the other end.
+fn with_peer(
+    router: TowerToHyperService<Router>,
+    peer: Peer,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> {
+    service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    })
 }
 
 /// Ends with the first SIGTERM or SIGINT.

@@ -11,13 +11,19 @@ use std::time::Duration;
 
 use clap::{Args, Parser};
 
+pub use self::attempts::{AttemptSettings, Networks, Rate};
 pub use self::database::DatabaseSettings;
 pub use self::duration::duration;
+pub use self::mail::MailSettings;
 pub use self::secret::Secret;
+pub use self::token::TokenSettings;
 
+mod attempts;
 mod database;
 mod duration;
+mod mail;
 mod secret;
+mod token;
 
 #[derive(Parser, Clone, Debug)]
 #[command(
@@ -44,34 +50,16 @@ pub struct Settings {
     pub password: PasswordSettings,
 
     #[command(flatten)]
+    pub attempts: AttemptSettings,
+
+    #[command(flatten)]
+    pub mail: MailSettings,
+
+    #[command(flatten)]
     pub limits: Limits,
 
     #[command(flatten)]
     pub log: LogSettings,
-}
-
-/// How tokens are signed. The database must know the same key: `tenancy.add_signing_key`.
-#[derive(Args, Clone, Debug)]
-pub struct TokenSettings {
-    /// Secret that tokens are signed with, 32 to 1024 bytes.
-    #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
-    pub jwt_secret: Option<Secret>,
-
-    /// How long a token is good: 15m, 24h, 7d, or seconds.
-    #[arg(long, env = "JWT_EXPIRATION", default_value = "24h", value_parser = duration)]
-    pub jwt_expiration: Duration,
-
-    /// Name of the key, in the header of each token; by default the first 16 hex digits of the secret's SHA-256.
-    #[arg(long, env = "JWT_KID")]
-    pub jwt_kid: Option<String>,
-
-    /// Issuer that tokens carry and must carry.
-    #[arg(long, env = "JWT_ISSUER")]
-    pub jwt_issuer: Option<String>,
-
-    /// Audience that tokens carry and must carry.
-    #[arg(long, env = "JWT_AUDIENCE")]
-    pub jwt_audience: Option<String>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -99,6 +87,10 @@ pub struct Limits {
     /// Time for a whole request; then its query is cancelled and the answer is 503.
     #[arg(long, env = "REQUEST_TIMEOUT", default_value = "20s", value_parser = duration)]
     pub request_timeout: Duration,
+
+    /// Time for a call of the mail webhook, or of an issuer's key set.
+    #[arg(long, env = "OUTBOUND_TIMEOUT", default_value = "10s", value_parser = duration)]
+    pub outbound_timeout: Duration,
 
     /// Time for the requests under way after SIGTERM or SIGINT.
     #[arg(long, env = "SHUTDOWN_TIMEOUT", default_value = "20s", value_parser = duration)]
@@ -175,13 +167,35 @@ mod tests {
             secret,
             "--database-url",
             secret,
+            "--mail-webhook-secret",
+            secret,
         ]);
         assert!(!format!("{:?}", settings.unwrap()).contains(secret));
 
-        for name in ["jwt_secret", "db_password", "database_url"] {
+        for name in [
+            "jwt_secret",
+            "db_password",
+            "database_url",
+            "mail_webhook_secret",
+        ] {
             let command = Settings::command();
             let argument = command.get_arguments().find(|one| one.get_id() == name);
             assert!(argument.unwrap().is_hide_env_values_set(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_setting_has_a_variable_that_the_readme_knows() {
+        let readme = include_str!("../README.md");
+        for argument in Settings::command().get_arguments() {
+            let name = argument.get_id().as_str();
+            if ["help", "version"].contains(&name) {
+                continue;
+            }
+            assert_eq!(argument.get_env().unwrap(), &*name.to_uppercase());
+            let quoted = format!("`{}`", name.to_uppercase());
+            assert!(readme.contains(&quoted), "{name}");
+            assert!(argument.get_help().is_some(), "{name}");
         }
     }
 

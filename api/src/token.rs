@@ -1,42 +1,70 @@
-//! Tokens: HS256, signed at login, verified at the door.
+//! Tokens: signed at login, verified at the door.
 //!
 //! The database verifies each token again and is the one that counts. Verifying here
-//! too keeps bad tokens from costing it anything. Both give the same TN codes.
+//! too keeps bad tokens from costing it anything. Both give the same TN codes. What
+//! isn't signed with a key of this service (an identity provider's token, an API key,
+//! a capsule) is the database's alone to judge.
 
-use std::fmt::Write;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::errors::{Error, ErrorKind};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use serde::Serialize;
-use serde::de::IgnoredAny;
-use sha2::{Digest, Sha256};
+use jsonwebtoken::errors::Error;
+use jsonwebtoken::{decode, decode_header, encode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
+use self::keys::{KeyFile, Ring};
+pub use self::keys::{KeyState, Signing};
+pub use self::refusal::BadToken;
+use self::refusal::{MALFORMED, bad_token};
 use crate::settings::{TokenSettings, given};
+
+mod der;
+mod jwk;
+mod keys;
+mod refusal;
 
 /// A token is some 500 bytes long; what is far longer isn't worth a look.
 const LONGEST: usize = 8 * 1024;
 
-/// Clocks of two machines differ a little. The database allows the same.
-const LEEWAY_SECONDS: u64 = 30;
+/// A word is for the database at this moment.
+const WORD_LIFETIME: Duration = Duration::from_secs(60);
+
+/// What the database tells by its first letters, and this service not at all.
+const NO_JWT: [&str; 3] = ["pgt_", "pgc_", "pgs_"];
 
 pub struct Tokens {
-    header: Header,
-    signing: EncodingKey,
-    verifying: DecodingKey,
-    validation: Validation,
+    ring: RwLock<Arc<Ring>>,
+    file: Option<KeyFile>,
     lifetime: Duration,
     issuer: Option<String>,
     audience: Option<String>,
 }
 
-/// Whom a token is for.
+/// Whom a token is for, and where.
 pub struct Subject<'a> {
     pub user_id: Uuid,
     pub tenant_id: Uuid,
+    pub session_id: Uuid,
     pub email: &'a str,
     pub role: &'a str,
+}
+
+/// What a word tells the database. A word opens nothing else.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// The person's password was right.
+    Session,
+    /// The person's old password was right.
+    Password,
+    /// Somebody asks for a reset.
+    Reset,
+    /// This service starts.
+    Startup,
+    /// This service has fetched a key set.
+    Jwks,
 }
 
 #[derive(Serialize)]
@@ -44,10 +72,14 @@ pub struct Subject<'a> {
 struct Claims<'a> {
     sub: Uuid,
     tenant_id: Uuid,
-    email: &'a str,
-    role: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    purpose: Option<&'static str>,
+    sid: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purpose: Option<Purpose>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
     iat: u64,
     exp: u64,
     jti: Uuid,
@@ -57,38 +89,18 @@ struct Claims<'a> {
     aud: Option<&'a str>,
 }
 
-/// Why a token is not good.
-#[derive(Debug, PartialEq, Eq)]
-pub struct BadToken {
-    pub code: &'static str,
-    pub message: &'static str,
-}
-
 impl Tokens {
-    /// Fails, with what to do about it, when the settings have no good secret.
+    /// Fails, with what to do about it, when the settings have no good key.
     pub fn new(settings: &TokenSettings) -> Result<Self, String> {
-        let secret = settings.jwt_secret.as_ref().map_or("", |one| one.expose());
-        if !(32..=1024).contains(&secret.len()) {
-            return Err(format!(
-                "JWT_SECRET must be 32 to 1024 bytes long and has {}; make one with: openssl rand -base64 48",
-                secret.len()
-            ));
-        }
         if settings.jwt_expiration < Duration::from_secs(1) {
             return Err("JWT_EXPIRATION must be at least one second".to_owned());
         }
         let issuer = given(&settings.jwt_issuer).map(str::to_owned);
         let audience = given(&settings.jwt_audience).map(str::to_owned);
-        let kid = given(&settings.jwt_kid).map_or_else(|| default_kid(secret), str::to_owned);
-
-        let mut header = Header::new(Algorithm::HS256);
-        header.kid = Some(kid);
-        let secret = secret.as_bytes();
+        let (ring, file) = keys::read(settings)?;
         Ok(Self {
-            header,
-            signing: EncodingKey::from_secret(secret),
-            verifying: DecodingKey::from_secret(secret),
-            validation: validation(issuer.as_deref(), audience.as_deref()),
+            ring: RwLock::new(Arc::new(ring)),
+            file,
             lifetime: settings.jwt_expiration,
             issuer,
             audience,
@@ -101,125 +113,119 @@ impl Tokens {
     }
 
     pub fn sign(&self, subject: &Subject<'_>) -> Result<String, Error> {
-        self.sign_for(subject, None, self.lifetime)
+        self.sign_claims(
+            Claims {
+                sub: subject.user_id,
+                tenant_id: subject.tenant_id,
+                sid: Some(subject.session_id),
+                email: Some(subject.email),
+                role: Some(subject.role),
+                ..self.claims()
+            },
+            self.lifetime,
+        )
     }
 
-    /// A token that opens nothing, to ask the database whether it knows the key.
-    pub fn sign_for_nobody(&self) -> Result<String, Error> {
-        self.sign_word(Uuid::nil(), "startup")
-    }
-
-    /// A token that opens no tenant: our word to the database that the person's
-    /// password was right.
-    pub fn sign_for_session(&self, user_id: Uuid) -> Result<String, Error> {
-        self.sign_word(user_id, "session")
-    }
-
-    /// A word to the database, good for one use.
-    fn sign_word(&self, user_id: Uuid, purpose: &'static str) -> Result<String, Error> {
-        let person = Subject {
-            user_id,
-            tenant_id: Uuid::nil(),
-            email: "",
-            role: "",
-        };
-        self.sign_for(&person, Some(purpose), Duration::from_secs(60))
-    }
-
-    fn sign_for(
-        &self,
-        subject: &Subject<'_>,
-        purpose: Option<&'static str>,
-        lifetime: Duration,
-    ) -> Result<String, Error> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+    /// A word to the database about a person; the nil UUID where it is about none.
+    pub fn word(&self, purpose: Purpose, user_id: Uuid) -> Result<String, Error> {
         let claims = Claims {
-            sub: subject.user_id,
-            tenant_id: subject.tenant_id,
-            email: subject.email,
-            role: subject.role,
-            purpose,
-            iat: now.as_secs(),
-            exp: now.as_secs() + lifetime.as_secs(),
+            sub: user_id,
+            purpose: Some(purpose),
+            ..self.claims()
+        };
+        self.sign_claims(claims, WORD_LIFETIME)
+    }
+
+    fn claims(&self) -> Claims<'_> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_secs();
+        Claims {
+            sub: Uuid::nil(),
+            tenant_id: Uuid::nil(),
+            sid: None,
+            purpose: None,
+            email: None,
+            role: None,
+            iat: now,
+            exp: now,
             jti: Uuid::new_v4(),
             iss: self.issuer.as_deref(),
             aud: self.audience.as_deref(),
-        };
-        encode(&self.header, &claims, &self.signing)
+        }
     }
 
-    /// Whether the service signed this token and its dates are good. What it says is the database's business.
-    pub fn verify(&self, token: &str) -> Result<(), BadToken> {
+    fn sign_claims(&self, mut claims: Claims<'_>, lifetime: Duration) -> Result<String, Error> {
+        claims.exp += lifetime.as_secs();
+        let ring = self.ring();
+        let key = ring.signing();
+        encode(&key.header, &claims, &key.signing)
+    }
+
+    /// The person whom a token of this service names, if its signature and dates are
+    /// good; `None` also for what isn't this service's, which only the database can judge.
+    pub fn verify(&self, token: &str) -> Result<Option<Uuid>, BadToken> {
+        #[derive(Deserialize)]
+        struct Person {
+            #[serde(default)]
+            sub: Value,
+        }
+
         if token.len() > LONGEST {
             return Err(MALFORMED);
         }
-        let token = decode::<IgnoredAny>(token, &self.verifying, &self.validation)
-            .map_err(|error| bad_token(error.kind()))?;
-        if token.header.kid != self.header.kid {
-            return Err(UNKNOWN_KEY);
+        if NO_JWT.iter().any(|start| token.starts_with(start)) {
+            return Ok(None);
         }
+        let header = decode_header(token).map_err(|error| bad_token(error.kind()))?;
+        let ring = self.ring();
+        let Some(key) = header.kid.as_deref().and_then(|kid| ring.find(kid)) else {
+            return Ok(None);
+        };
         // RFC 7515: who doesn't understand a critical extension must refuse the token.
-        if token.header.crit.is_some() {
+        if header.crit.is_some() {
             return Err(MALFORMED);
         }
-        Ok(())
+        // The key's algorithm, never the token's.
+        let token = decode::<Person>(token, &key.verifying, &key.validation)
+            .map_err(|error| bad_token(error.kind()))?;
+        let person = token.claims.sub.as_str();
+        Ok(person.and_then(|id| id.parse().ok()))
     }
-}
 
-fn validation(issuer: Option<&str>, audience: Option<&str>) -> Validation {
-    // The algorithm is ours, never the token's.
-    let mut validation = Validation::new(Algorithm::HS256);
-    validation.leeway = LEEWAY_SECONDS;
-    validation.validate_nbf = true;
-    // Without "required", a token that has no such claim at all would pass.
-    let mut required = vec!["exp"];
-    if let Some(issuer) = issuer {
-        validation.set_issuer(&[issuer]);
-        required.push("iss");
+    /// The names of the keys that this service can sign with.
+    pub fn kids(&self) -> Vec<String> {
+        self.ring().kids()
     }
-    if let Some(audience) = audience {
-        validation.set_audience(&[audience]);
-        required.push("aud");
+
+    /// Signs from now on with the key that the database has activated last; tells when that is another than before.
+    pub fn choose(&self, states: &[KeyState]) -> Option<Signing> {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let (chosen, signing) = ring.chosen(states);
+        let changed = *ring.signing != *chosen.signing;
+        *ring = Arc::new(chosen);
+        changed.then_some(signing)
     }
-    validation.set_required_spec_claims(&required);
-    validation
-}
 
-/// The name of a key that was given none, here as in `tenancy.add_signing_key`.
-fn default_kid(secret: &str) -> String {
-    let digest = Sha256::digest(secret.as_bytes());
-    digest[..8].iter().fold(String::new(), |mut kid, byte| {
-        // Writing to a String doesn't fail.
-        let _ = write!(kid, "{byte:02x}");
-        kid
-    })
-}
+    /// Reads the file of keys again if it has changed; tells whether it had. Fails, and
+    /// keeps the keys there are, when the file is no good.
+    pub async fn read_again(&self) -> Result<bool, String> {
+        let Some(file) = &self.file else {
+            return Ok(false);
+        };
+        let Some(keys) = file.changed().await? else {
+            return Ok(false);
+        };
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        *ring = Arc::new(ring.with(keys)?);
+        Ok(true)
+    }
 
-const MALFORMED: BadToken = BadToken {
-    code: "TN010",
-    message: "the token is malformed",
-};
-const UNKNOWN_KEY: BadToken = BadToken {
-    code: "TN011",
-    message: "the token is signed with an unknown key, or its signature is wrong",
-};
-
-fn bad_token(kind: &ErrorKind) -> BadToken {
-    let (code, message) = match kind {
-        ErrorKind::InvalidSignature => return UNKNOWN_KEY,
-        ErrorKind::ExpiredSignature => ("TN012", "the token has expired"),
-        ErrorKind::ImmatureSignature => ("TN013", "the token is not valid yet"),
-        ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => {
-            ("TN014", "the token is for another issuer or audience")
-        }
-        ErrorKind::MissingRequiredClaim(claim) if claim == "iss" || claim == "aud" => {
-            ("TN014", "the token names no issuer or audience")
-        }
-        _ => return MALFORMED,
-    };
-    BadToken { code, message }
+    fn ring(&self) -> Arc<Ring> {
+        self.ring
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ impl Failure {
 }
 
 /// A statement with its parameters.
+#[must_use]
 pub struct Call {
     statement: Arc<str>,
     types: Vec<Type>,
@@ -96,6 +97,10 @@ impl Pool {
     }
 
     pub async fn optional_row(&self, call: Call) -> Result<Option<Row>, Failure> {
+        Ok(self.rows(call).await?.into_iter().next())
+    }
+
+    pub async fn rows(&self, call: Call) -> Result<Vec<Row>, Failure> {
         let lease = self.lease().await?;
         let statement = lease
             .prepare_typed_cached(&call.statement, &call.types)
@@ -105,7 +110,7 @@ impl Pool {
         let cancel = lease.cancel_token();
         let query: Query = Box::pin(async move {
             let values: Vec<_> = call.values.iter().map(|value| &**value as _).collect();
-            let answer = lease.query_opt(&statement, &values).await;
+            let answer = lease.query(&statement, &values).await;
             (lease, answer)
         });
         let (lease, answer) = Running {
@@ -124,7 +129,7 @@ impl Pool {
     }
 }
 
-type Answer = (Lease, Result<Option<Row>, tokio_postgres::Error>);
+type Answer = (Lease, Result<Vec<Row>, tokio_postgres::Error>);
 type Query = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// A query under way, with its connection.

@@ -9,10 +9,11 @@ use std::time::Duration;
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::DbError;
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use super::call::{Call, Failure};
 use super::{ASSERT_SERVICE, Pool};
-use crate::token::Tokens;
+use crate::token::{Purpose, Tokens};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
@@ -30,11 +31,16 @@ pub enum Verdict {
 impl Pool {
     /// Asks once.
     pub async fn ask(&self, tokens: &Tokens) -> Verdict {
-        let token = match tokens.sign_for_nobody() {
-            Ok(token) => token,
+        // The key first: the word must be signed with one that the database knows.
+        match self.signing_key_states(tokens.kids()).await {
+            Ok(states) => tokens.choose(&states),
+            Err(failure) => return verdict(&failure),
+        };
+        let word = match tokens.word(Purpose::Startup, Uuid::nil()) {
+            Ok(word) => word,
             Err(reason) => return Verdict::Refused(format!("can't sign a token: {reason}")),
         };
-        let call = Call::new(ASSERT_SERVICE).with(Type::TEXT, token);
+        let call = Call::new(ASSERT_SERVICE).with(Type::TEXT, word);
         match self.row(call).await {
             Ok(_) => {
                 self.accept();
@@ -72,7 +78,7 @@ fn verdict(failure: &Failure) -> Verdict {
     let advice = match error.code().code() {
         "TN211" => "the service's database role is not a safe one",
         "TN011" => {
-            "the database does not know this service's signing key; a DBA adds it by \
+            "the database knows none of this service's signing keys, or has retired them; a DBA adds one by \
              select tenancy.add_signing_key('<JWT_SECRET>'), with the kid, issuer and audience of JWT_KID, JWT_ISSUER and JWT_AUDIENCE where these are set"
         }
         "TN012" | "TN013" => "the clocks of the service and of the database differ by too much",

@@ -10,7 +10,6 @@ use crate::app::App;
 use crate::body::JsonBody;
 use crate::db::Db;
 use crate::fields::Fields;
-use crate::password::has_valid_length;
 use crate::problem::Result;
 
 #[derive(Serialize)]
@@ -42,10 +41,7 @@ pub async fn register(
     let name = fields.text("tenantName");
     let slug = fields.optional_text("slug");
     let email = fields.text("email");
-    let password = fields.text("password");
-    if !has_valid_length(&password) {
-        fields.refuse("password", "must have 8 to 128 characters");
-    }
+    let password = fields.new_password("password");
     // Before the hash, which is the dear part.
     fields.done()?;
 

@@ -1,7 +1,9 @@
 //! Every way in which a token can be wrong, and the one in which it is right.
 
+use super::keys::default_kid;
 use super::*;
 use crate::settings::Secret;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 const SECRET: &str = "a-secret-for-tests-that-is-long-enough";
@@ -9,7 +11,11 @@ const SECRET: &str = "a-secret-for-tests-that-is-long-enough";
 fn settings() -> TokenSettings {
     TokenSettings {
         jwt_secret: Some(Secret::from(SECRET.to_owned())),
+        jwt_keys_file: None,
+        keys_refresh: Duration::from_secs(5),
+        jwks_refresh: Duration::from_secs(300),
         jwt_expiration: Duration::from_secs(3600),
+        session_lifetime: Duration::from_secs(3600),
         jwt_kid: None,
         jwt_issuer: None,
         jwt_audience: None,
@@ -59,12 +65,13 @@ fn what_the_service_signs_it_accepts() {
     let ann = Subject {
         user_id: Uuid::new_v4(),
         tenant_id: Uuid::new_v4(),
+        session_id: Uuid::new_v4(),
         email: "ann@acme.example",
         role: "owner",
     };
     for tokens in [tokens(), tokens_of_acme()] {
-        assert_eq!(tokens.verify(&tokens.sign(&ann).unwrap()), Ok(()));
-        assert_eq!(tokens.verify(&tokens.sign_for_nobody().unwrap()), Ok(()));
+        let token = tokens.sign(&ann).unwrap();
+        assert_eq!(tokens.verify(&token), Ok(Some(ann.user_id)));
     }
 }
 
@@ -73,6 +80,7 @@ fn a_token_says_who_where_and_until_when() {
     let ann = Subject {
         user_id: Uuid::from_u128(1),
         tenant_id: Uuid::from_u128(2),
+        session_id: Uuid::from_u128(3),
         email: "ann@acme.example",
         role: "owner",
     };
@@ -83,12 +91,36 @@ fn a_token_says_who_where_and_until_when() {
     let claims = &token.claims;
     assert_eq!(claims["sub"], Uuid::from_u128(1).to_string());
     assert_eq!(claims["tenantId"], Uuid::from_u128(2).to_string());
+    assert_eq!(claims["sid"], Uuid::from_u128(3).to_string());
+    assert_eq!(claims.get("purpose"), None);
     assert_eq!(claims["email"], "ann@acme.example");
     assert_eq!(claims["role"], "owner");
     assert_eq!(claims["iss"], "https://acme.example");
     assert_eq!(claims["aud"], "tasks");
     let lifetime = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
     assert_eq!(lifetime, 3600);
+}
+
+#[test]
+fn a_word_says_its_purpose_for_a_minute_and_opens_no_tenant() {
+    let ann = Uuid::from_u128(1);
+    for (purpose, name) in [
+        (Purpose::Session, "session"),
+        (Purpose::Password, "password"),
+        (Purpose::Reset, "reset"),
+        (Purpose::Startup, "startup"),
+        (Purpose::Jwks, "jwks"),
+    ] {
+        let word = tokens().word(purpose, ann).unwrap();
+        let word = jsonwebtoken::dangerous::insecure_decode::<Value>(&word).unwrap();
+        let claims = &word.claims;
+        assert_eq!(claims["purpose"], name);
+        assert_eq!(claims["sub"], ann.to_string());
+        assert_eq!(claims["tenantId"], Uuid::nil().to_string());
+        assert_eq!(claims.get("sid"), None);
+        let lifetime = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+        assert_eq!(lifetime, 60);
+    }
 }
 
 #[test]
@@ -127,24 +159,33 @@ fn the_algorithm_is_not_the_tokens_choice() {
 }
 
 #[test]
-fn another_key_is_refused_whatever_its_name() {
+fn another_key_under_our_name_is_refused() {
     let other = "another-secret-that-is-long-enough-too";
-    for kid in [Some(default_kid(SECRET)), Some(default_kid(other)), None] {
-        let mut header = Header::new(Algorithm::HS256);
-        header.kid = kid;
-        let token = signed_as(&header, json!({"exp": now() + 60}), other);
-        assert_eq!(refusal(&token), "TN011");
-    }
+    let mut header = Header::new(Algorithm::HS256);
+    header.kid = Some(default_kid(SECRET));
+    let token = signed_as(&header, json!({"exp": now() + 60}), other);
+    assert_eq!(refusal(&token), "TN011");
 }
 
 #[test]
-fn a_key_under_another_name_is_refused() {
+fn what_another_signed_the_database_judges_and_nobody_is_believed_here() {
+    let claims = json!({"exp": now() + 60, "sub": Uuid::from_u128(1)});
     for kid in [Some("other".to_owned()), None] {
         let mut header = Header::new(Algorithm::HS256);
         header.kid = kid;
-        let token = signed_as(&header, json!({"exp": now() + 60}), SECRET);
-        assert_eq!(refusal(&token), "TN011");
+        let token = signed_as(&header, claims.clone(), SECRET);
+        assert_eq!(tokens().verify(&token), Ok(None));
     }
+    for machine in ["pgt_abc_def", "pgc_abc", "pgs_abc"] {
+        assert_eq!(tokens().verify(machine), Ok(None));
+    }
+    for nonsense in ["pgx_abc", "PGT_abc", " pgt_abc", "abc", ""] {
+        assert_eq!(refusal(nonsense), "TN010", "{nonsense}");
+    }
+    assert_eq!(
+        tokens().verify(&signed(claims)),
+        Ok(Some(Uuid::from_u128(1)))
+    );
 }
 
 #[test]
@@ -159,11 +200,8 @@ fn a_critical_extension_is_refused() {
 #[test]
 fn dates_are_checked_with_thirty_seconds_of_leeway() {
     let verify = |claims| tokens().verify(&signed(claims));
-    assert_eq!(verify(json!({"exp": now() - 20})), Ok(()));
-    assert_eq!(
-        verify(json!({"exp": now() + 60, "nbf": now() + 20})),
-        Ok(())
-    );
+    assert!(verify(json!({"exp": now() - 20})).is_ok());
+    assert!(verify(json!({"exp": now() + 60, "nbf": now() + 20})).is_ok());
     assert_eq!(refusal(&signed(json!({"exp": now() - 40}))), "TN012");
     let early = json!({"exp": now() + 90, "nbf": now() + 60});
     assert_eq!(refusal(&signed(early)), "TN013");
@@ -205,7 +243,7 @@ fn a_token_that_was_tampered_with_is_refused() {
         panic!("three parts");
     };
     let forged = signed_as(
-        &Header::default(),
+        &Header::new(Algorithm::HS256),
         json!({"exp": now() + 60, "role": "owner"}),
         "another-secret-that-is-long-enough-too",
     );
