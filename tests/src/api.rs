@@ -10,7 +10,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use crate::watchdog::Watchdog;
-use crate::{Answer, Cluster, Database, Login, free_port, unique};
+use crate::{Answer, Cluster, Database, Login, Mailbox, free_port, unique};
 
 pub struct Api {
     pub url: String,
@@ -39,6 +39,12 @@ impl Api {
             ("DB_PASSWORD", password),
             ("DB_NAME", &database.name),
             ("JWT_SECRET", &database.cluster.jwt_secret),
+            // All the people of a test come from one address, and in a hurry.
+            ("LOGIN_LIMIT_ADDRESS", "off"),
+            ("LOGIN_LIMIT_ACCOUNT", "off"),
+            ("REFRESH_LIMIT_ADDRESS", "off"),
+            ("INVITATION_LIMIT_ADDRESS", "off"),
+            ("RESET_LIMIT_ADDRESS", "off"),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         ApiSettings {
@@ -106,6 +112,12 @@ impl ApiSettings {
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// An API that hands its mails to this mailbox.
+    pub fn mails_to(self, mailbox: &Mailbox) -> Self {
+        self.set("MAIL_WEBHOOK_URL", &mailbox.url)
+            .set("MAIL_WEBHOOK_SECRET", &mailbox.secret)
     }
 
     pub fn pool_size(self, size: u32) -> Self {

@@ -11,6 +11,8 @@ pub use answer::Answer;
 pub use api::{Api, ApiSettings};
 pub use cluster::{Cluster, Durability};
 pub use database::{Database, Login};
+pub use keys::KeyPair;
+pub use mailbox::Mailbox;
 pub use person::{PASSWORD, Person};
 pub use token::{Token, now as token_now};
 
@@ -19,6 +21,8 @@ mod api;
 mod cluster;
 mod database;
 mod dump;
+mod keys;
+mod mailbox;
 mod person;
 pub mod postgres;
 mod token;
@@ -36,6 +40,14 @@ impl World {
         let database = Database::new().await;
         let api = Api::on(&database).start().await;
         Self { api, database }
+    }
+
+    /// One whose API mails invitations and resets.
+    pub async fn with_mail() -> (Self, Mailbox) {
+        let mailbox = Mailbox::new().await;
+        let database = Database::new().await;
+        let api = Api::on(&database).mails_to(&mailbox).start().await;
+        (Self { api, database }, mailbox)
     }
 }
 

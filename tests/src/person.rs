@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::{Answer, Api};
+use crate::{Answer, Api, Mailbox};
 
 pub const PASSWORD: &str = "password123";
 
@@ -11,6 +11,8 @@ pub struct Person<'a> {
     api: &'a Api,
     pub email: String,
     pub token: String,
+    pub refresh_token: String,
+    pub session_id: String,
     pub user_id: String,
     pub tenant_id: String,
 }
@@ -38,7 +40,14 @@ impl Api {
 
     /// A person who logs in with an email that is registered.
     pub async fn person(&self, email: &str) -> Person<'_> {
-        let answer = self.login(email).await.with_status(200).json();
+        let answer = self.login(email).await.with_status(200);
+        self.person_of(&answer)
+    }
+
+    /// Whoever an answer to a login, refresh or switch is for.
+    #[track_caller]
+    pub fn person_of(&self, answer: &Answer) -> Person<'_> {
+        let answer = answer.json();
         let text = |value: &Value| {
             value
                 .as_str()
@@ -47,8 +56,10 @@ impl Api {
         };
         Person {
             api: self,
-            email: email.to_owned(),
+            email: text(&answer["user"]["email"]),
             token: text(&answer["access_token"]),
+            refresh_token: text(&answer["refresh_token"]),
+            session_id: text(&answer["session_id"]),
             user_id: text(&answer["user"]["id"]),
             tenant_id: text(&answer["user"]["tenantId"]),
         }
@@ -62,6 +73,8 @@ impl Person<'_> {
             api,
             email: self.email.clone(),
             token: self.token.clone(),
+            refresh_token: self.refresh_token.clone(),
+            session_id: self.session_id.clone(),
             user_id: self.user_id.clone(),
             tenant_id: self.tenant_id.clone(),
         }
@@ -85,6 +98,26 @@ impl Person<'_> {
 
     pub async fn delete(&self, path: &str) -> Answer {
         Answer::to(self.request(Method::DELETE, path)).await
+    }
+
+    /// What a refresh with this person's token answers.
+    pub async fn refresh(&self) -> Answer {
+        let body = json!({"refresh_token": self.refresh_token});
+        self.api.post("/auth/refresh", body).await
+    }
+
+    /// Somebody who accepts an invitation of this person's, and logs in to their tenant.
+    pub async fn invites(&self, mailbox: &Mailbox, email: &str, role: &str) -> Person<'_> {
+        self.post("/invitations", json!({"email": email, "role": role}))
+            .await
+            .with_status(201);
+        let token = mailbox.token_for(email).await;
+        let body = json!({"token": token, "password": PASSWORD});
+        let accepted = self.api.post("/invitations/accept", body).await;
+        accepted.with_status(201);
+        let body = json!({"email": email, "password": PASSWORD, "tenant": self.tenant_id});
+        let login = self.api.post("/auth/login", body).await.with_status(200);
+        self.api.person_of(&login)
     }
 
     /// The id of a new task.

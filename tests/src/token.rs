@@ -23,6 +23,7 @@ impl Token {
         let claims = json!({
             "sub": person.user_id,
             "tenantId": person.tenant_id,
+            "sid": person.session_id,
             "email": person.email,
             "role": "owner",
             "iat": now(),

@@ -79,14 +79,20 @@ async fn a_well_signed_token_opens_only_what_the_membership_does() {
     alice.has_task("Secret plan").await;
 
     let token =
-        Token::for_person(&world.database, &mallory).claim("tenantId", alice.tenant_id.as_str());
-    let answer = Answer::to(
-        world
-            .api
-            .request(Method::GET, "/tasks")
-            .bearer_auth(token.sign()),
-    )
-    .await;
-    answer.is_problem(403);
-    assert_eq!(answer.code(), "TN002");
+        || Token::for_person(&world.database, &mallory).claim("tenantId", alice.tenant_id.as_str());
+    // A session is of one tenant; a token of another service has none.
+    for (token, status, code) in [
+        (token(), 401, "TN015"),
+        (
+            token().claim("sid", alice.session_id.as_str()),
+            401,
+            "TN015",
+        ),
+        (token().without("sid"), 403, "TN002"),
+    ] {
+        let request = world.api.request(Method::GET, "/tasks");
+        let answer = Answer::to(request.bearer_auth(token.sign())).await;
+        answer.is_problem(status);
+        assert_eq!(answer.code(), code);
+    }
 }

@@ -4,22 +4,29 @@
 
 #![forbid(unsafe_code)]
 
+mod api_keys;
 mod attacks;
+mod auth;
 mod background;
 mod bad_input;
 mod bad_registration;
 mod bad_token;
 mod dump;
 mod errors;
+mod invitations;
 mod isolate;
 mod keys;
+mod limits;
 mod lint;
 mod logs;
+mod members;
 mod moving_over;
 mod outage;
+mod passwords;
 mod people;
 mod pool;
 mod race;
+mod rotation;
 mod routes;
 mod schemas;
 mod school;
