@@ -39,15 +39,23 @@ fn is_this_machine(url: &Url) -> bool {
 pub struct Outbound(Client);
 
 impl Outbound {
+    /// Where the system has no certificate authorities, nobody's HTTPS is believed.
     pub fn new(timeout: Duration) -> Result<Self, String> {
-        Client::builder()
-            .timeout(timeout)
-            .redirect(Policy::none())
-            .no_proxy()
-            .user_agent(concat!("pg_tenancy_api/", env!("CARGO_PKG_VERSION")))
-            .build()
+        let builder = || {
+            Client::builder()
+                .timeout(timeout)
+                .redirect(Policy::none())
+                .no_proxy()
+                .user_agent(concat!("pg_tenancy_api/", env!("CARGO_PKG_VERSION")))
+        };
+        let client = builder().build().or_else(|error| {
+            let reason = reason(error);
+            tracing::warn!(reason, "HTTPS calls will fail; install ca-certificates");
+            builder().tls_certs_only([]).build()
+        });
+        client
             .map(Self)
-            .map_err(|error| format!("can't make HTTPS calls: {}", reason(error)))
+            .map_err(|error| format!("can't make HTTP calls: {}", reason(error)))
     }
 
     /// What stands there. Fails with the reason, in which there is nothing of the address.
