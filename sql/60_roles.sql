@@ -87,6 +87,13 @@ $$;
 comment on function tenancy_private.lock_owners(uuid) is
     'Waits until nobody else changes the people of that tenant, and keeps others waiting until the transaction ends.';
 
+create function tenancy_private.require_good_context()
+    returns void
+    language c volatile parallel unsafe
+as 'MODULE_PATHNAME', 'tenancy_require_good_context';
+comment on function tenancy_private.require_good_context() is
+    'Whether who entered could enter now, as it is committed. TN001, TN004 suspended, TN015 the session has ended or the tokens were revoked, TN018 the API key is no longer good.';
+
 create function tenancy_private.lock_people()
     returns text
     language plpgsql volatile
@@ -99,6 +106,8 @@ begin
     -- Who may not manage people should not hold up those who may.
     perform tenancy_private.require_role('owner', 'admin');
     perform tenancy_private.lock_owners(tenant);
+    -- A transaction that was left open must not make what outlasts a logout.
+    perform tenancy_private.require_good_context();
 
     if tenancy_private.context_proof() = 'api_key' then
         select k.role into role_now
@@ -118,7 +127,7 @@ begin
 end
 $$;
 comment on function tenancy_private.lock_people() is
-    'The role, owner or admin, that who entered has now, with the tenant''s people locked. TN001, TN203, TN207.';
+    'The role, owner or admin, that who entered has now, with the tenant''s people locked. TN001, TN004, TN015, TN018, TN203, TN207.';
 
 create function tenancy_private.check_role_name(role text)
     returns void

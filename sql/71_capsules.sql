@@ -62,8 +62,14 @@ create function tenancy.seal(ttl interval default '1 hour', purpose text default
     language plpgsql volatile
     security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+    -- As added, and not as compared: PostgreSQL compares intervals by months of 30 days.
+    microseconds numeric;
 begin
-    if ttl is null or ttl < '1 second' or ttl > '24 hours' then
+    if isfinite(ttl) and ttl between '-1 month' and '1 month' then
+        microseconds := extract(epoch from timestamp '2000-01-01' + ttl - timestamp '2000-01-01') * 1000000;
+    end if;
+    if microseconds is null or microseconds not between 1000000 and 86400000000 then
         raise exception 'a capsule lives for 1 second to 24 hours'
             using errcode = 'TN851', hint = 'A job that waits longer takes a gateway''s word: set_tenant_context().';
     end if;
@@ -71,7 +77,7 @@ begin
         raise exception 'a purpose is 1 to 64 letters, digits, dots, underscores, colons and hyphens'
             using errcode = 'TN851', hint = 'Name the kind of job: invoices.send';
     end if;
-    return tenancy_private.seal_context((extract(epoch from ttl) * 1000000)::bigint, seal.purpose);
+    return tenancy_private.seal_context(microseconds::bigint, seal.purpose);
 end
 $$;
 comment on function tenancy.seal(interval, text) is

@@ -11,6 +11,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::context::Epochs;
+
 /// What it begins with.
 pub const PREFIX: &str = "pgc_";
 /// Longer than any that is made here.
@@ -32,9 +34,8 @@ pub struct Content {
     pub iat: i64,
     pub exp: i64,
     pub jti: Uuid,
-    /// What `tokens_valid_from` of the tenant and of the person was when it was sealed.
-    pub tenant_epoch: Option<String>,
-    pub user_epoch: Option<String>,
+    /// As they were when it was sealed.
+    pub epochs: Epochs,
 }
 
 /// A sealed one that nobody has opened yet.
@@ -104,8 +105,10 @@ mod unit_tests {
             iat: 3,
             exp: 4,
             jti: Uuid::from_u128(5),
-            tenant_epoch: None,
-            user_epoch: Some("00".to_owned()),
+            epochs: Epochs {
+                tenant: None,
+                user: Some(6),
+            },
         }
     }
 

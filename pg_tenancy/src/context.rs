@@ -32,6 +32,41 @@ pub struct Context {
     pub proof: Proof,
     /// The transaction can write nothing: for viewers, and for support that only looks.
     pub is_read_only: bool,
+    /// What was looked at on entering, where no session says whether it still holds.
+    pub epochs: Epochs,
+}
+
+/// `tokens_valid_from` of a tenant and of a person, as PostgreSQL sends a time. They
+/// are compared, not read: another one means that tokens were revoked in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Epochs {
+    pub tenant: Option<u64>,
+    pub user: Option<u64>,
+}
+
+impl Epochs {
+    /// From what `encode(timestamptz_send(…), 'hex')` writes.
+    pub fn of(tenant: Option<String>, user: Option<String>) -> Self {
+        let number = |hex: Option<String>| u64::from_str_radix(&hex?, 16).ok();
+        Self {
+            tenant: number(tenant),
+            user: number(user),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (tenant, user) = text.split_once('.')?;
+        let number = |hex: &str| u64::from_str_radix(hex, 16).ok();
+        Some(Self {
+            tenant: optional(tenant, number)?,
+            user: optional(user, number)?,
+        })
+    }
+
+    fn write(self) -> String {
+        let number = |number: Option<u64>| number.map_or("-".to_owned(), |n| format!("{n:x}"));
+        format!("{}.{}", number(self.tenant), number(self.user))
+    }
 }
 
 /// What it was entered with.
@@ -114,13 +149,13 @@ impl Sealed {
     }
 }
 
-/// How the setting is written: tenant, user, role, session, kind of proof, its id
-/// and access, with slashes between them and a hyphen for what isn't there; then
+/// How the setting is written: tenant, user, role, session, kind of proof, its id,
+/// access and epochs, with slashes between them and a hyphen for what isn't there; then
 /// what a capsule adds.
 impl Context {
     fn parse(text: &str) -> Option<(Self, Option<Sealed>)> {
         let parts: Vec<_> = text.split('/').collect();
-        let (own, added) = parts.split_at_checked(7)?;
+        let (own, added) = parts.split_at_checked(8)?;
         let sealed = match *added {
             [] => None,
             [expires_at, purpose] => Some(Sealed::parse(expires_at, purpose)?),
@@ -130,7 +165,7 @@ impl Context {
     }
 
     fn from_parts(parts: &[&str]) -> Option<Self> {
-        let [tenant, user, role, session, proof, proof_id, access] = parts[..] else {
+        let [tenant, user, role, session, proof, proof_id, access, epochs] = parts[..] else {
             return None;
         };
         let proof_id = optional(proof_id, |id| Uuid::try_parse(id).ok())?;
@@ -151,6 +186,7 @@ impl Context {
                 "write" => false,
                 _ => return None,
             },
+            epochs: Epochs::parse(epochs)?,
         })
     }
 
@@ -158,13 +194,14 @@ impl Context {
         let access = if self.is_read_only { "read" } else { "write" };
         let id = |id: Option<Uuid>| id.map_or("-".to_owned(), |id| id.to_string());
         format!(
-            "{}/{}/{}/{}/{}/{}/{access}",
+            "{}/{}/{}/{}/{}/{}/{access}/{}",
             self.tenant_id,
             id(self.user_id),
             self.role.map_or("-", Role::name),
             id(self.session_id),
             self.proof.name(),
             id(self.proof.id()),
+            self.epochs.write(),
         )
     }
 

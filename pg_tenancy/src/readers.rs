@@ -11,7 +11,7 @@ use std::ptr;
 use pgrx::pg_sys;
 use uuid::Uuid;
 
-use crate::context::{self, Context, Proof};
+use crate::context::{self, Context, Epochs, Proof};
 use crate::fault::Fault;
 use crate::function::{Answer, null, text_datum, uuid_datum};
 use crate::settings;
@@ -146,5 +146,6 @@ fn by_plain_setting() -> Option<Context> {
         session_id: None,
         proof: Proof::Word,
         is_read_only: false,
+        epochs: Epochs::default(),
     })
 }

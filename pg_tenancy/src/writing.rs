@@ -14,6 +14,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::context;
 use crate::fault::Fault;
+use crate::trust::length;
 
 thread_local! {
     static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
@@ -130,9 +131,11 @@ unsafe extern "C-unwind" fn on_run(
 unsafe fn begin(query: *mut pg_sys::QueryDesc) -> Option<usize> {
     // SAFETY: a started query has a plan.
     let (is_writing, level) = unsafe {
+        let plan = (*query).plannedstmt;
         (
             (*query).operation != pg_sys::CmdType::CMD_SELECT
-                || (*(*query).plannedstmt).hasModifyingCTE,
+                || (*plan).hasModifyingCTE
+                || locks_rows(plan),
             pg_sys::GetCurrentTransactionNestLevel(),
         )
     };
@@ -142,6 +145,18 @@ unsafe fn begin(query: *mut pg_sys::QueryDesc) -> Option<usize> {
             writing.len() - 1
         })
     })
+}
+
+/// FOR UPDATE and its sisters: a lock is written to the row, and holds up who writes it.
+unsafe fn locks_rows(plan: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: the marks of a plan.
+    unsafe {
+        let marks = (*plan).rowMarks;
+        (0..length(marks)).any(|i| {
+            let mark = pg_sys::list_nth(marks, i).cast::<pg_sys::PlanRowMark>();
+            (*mark).markType < pg_sys::RowMarkType::ROW_MARK_REFERENCE
+        })
+    }
 }
 
 fn end(before: Option<usize>) {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::require_active;
 use crate::committed::Question;
-use crate::context::{Context, Proof, Role};
+use crate::context::{Context, Epochs, Proof, Role};
 use crate::fault::Fault;
 use crate::function::text_datum;
 
@@ -75,11 +75,12 @@ pub fn prove(key: &str) -> Result<Context, Fault> {
         session_id: None,
         proof: Proof::ApiKey(found.id),
         is_read_only: found.role == Role::Viewer,
+        epochs: Epochs::default(),
     })
 }
 
 /// The same for one that never was, and whatever is wrong with it.
-fn no_good_key() -> Fault {
+pub fn no_good_key() -> Fault {
     Fault::new("TN018", "the API key is unknown, revoked or expired")
         .hint("Ask an owner or admin of the tenant for a new one.")
 }

@@ -11,15 +11,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pgrx::pg_sys;
 use uuid::Uuid;
 
+use super::api_key::no_good_key;
 use super::{become_sealed, not_a_member, require_active};
 use crate::capsule::{self, Content};
 use crate::committed::Question;
-use crate::context::{self, Context, Proof, Role, Sealed};
+use crate::context::{self, Context, Epochs, Proof, Role, Sealed};
 use crate::fault::Fault;
 use crate::function::{Answer, argument, content, null, text_argument, text_datum, uuid_datum};
 use crate::readers;
 
 pub use crate::capsule::PREFIX;
+
+/// Microseconds of a day: none is made that lives longer.
+const LONGEST: i64 = 86_400_000_000;
 
 sql_function!(tenancy_seal, pg_finfo_tenancy_seal, seal);
 sql_function!(
@@ -32,6 +36,19 @@ sql_function!(
     pg_finfo_tenancy_current_purpose,
     current_purpose
 );
+
+sql_function!(
+    tenancy_require_good_context,
+    pg_finfo_tenancy_require_good_context,
+    require_good_context
+);
+
+/// For what lasts longer than this transaction.
+fn require_good_context(call: pg_sys::FunctionCallInfo) -> Answer {
+    let context = context::current().ok_or_else(readers::no_tenant)?;
+    look_again(&context)?;
+    Ok(null(call))
+}
 
 fn enter_sealed(call: pg_sys::FunctionCallInfo) -> Answer {
     enter(text_argument(call, 0)?, Some(text_argument(call, 1)?))
@@ -46,7 +63,7 @@ fn current_purpose(call: pg_sys::FunctionCallInfo) -> Answer {
 /// Enters with it. TN002, TN003, TN004, TN015, TN018, TN019.
 pub fn enter(capsule: &str, purpose: Option<&str>) -> Answer {
     let content = open(capsule).ok_or_else(not_good)?;
-    if now() >= content.exp {
+    if now() >= content.exp || content.exp - content.iat > LONGEST {
         return Err(Fault::new("TN019", "the capsule has expired")
             .hint("Seal a new one, or seal with a longer lifetime."));
     }
@@ -62,16 +79,13 @@ pub fn enter(capsule: &str, purpose: Option<&str>) -> Answer {
         ("word", Some(_), None) => (Proof::Word, Some(found.role.ok_or_else(not_a_member)?)),
         ("word", None, None) => (Proof::Word, None),
         ("api_key", None, Some(id)) => {
-            let role = found.key_role.ok_or_else(|| {
-                Fault::new("TN018", "the API key is unknown, revoked or expired")
-                    .hint("Ask an admin of the tenant for another one.")
-            })?;
+            let role = found.key_role.ok_or_else(no_good_key)?;
             (Proof::ApiKey(id), Some(role))
         }
         _ => return Err(not_good()),
     };
     require_active(found.tenant_status.as_deref())?;
-    if (&content.tenant_epoch, &content.user_epoch) != (&found.tenant_epoch, &found.user_epoch) {
+    if content.epochs != found.epochs {
         return Err(revoked("since it was sealed"));
     }
     let context = Context {
@@ -81,6 +95,7 @@ pub fn enter(capsule: &str, purpose: Option<&str>) -> Answer {
         session_id: None,
         proof,
         is_read_only: role == Some(Role::Viewer),
+        epochs: found.epochs,
     };
     let sealed = Sealed {
         expires_at: content.exp,
@@ -105,25 +120,30 @@ fn seal(call: pg_sys::FunctionCallInfo) -> Answer {
                 .hint("It lasts as long as it was asked for, and no longer."));
         }
     };
-    let found = look_for_key(&context)?.ok_or_else(not_a_member)?;
-    if !found.is_unrevoked {
-        return Err(revoked("while this transaction ran"));
+    let sealed = context::sealed();
+    let kept = sealed.as_ref().and_then(|sealed| sealed.purpose.clone());
+    if kept.is_some() && purpose.is_some() && kept != purpose {
+        return Err(Fault::new(
+            "TN851",
+            "the purpose of a capsule stays when it is sealed again",
+        )
+        .hint("Leave the purpose out, or give the same."));
     }
+    let found = look_again(&context)?;
     let iat = now();
     let exp = iat.saturating_add(lifetime);
     // What was sealed once is not prolonged by sealing it again.
-    let limit = context::sealed().map_or(exp, |sealed| sealed.expires_at);
+    let limit = sealed.map_or(exp, |sealed| sealed.expires_at);
     let content = Content {
         tenant: context.tenant_id,
         user: context.user_id,
         proof: proof.to_owned(),
         proof_id,
-        purpose,
+        purpose: kept.or(purpose),
         iat,
         exp: exp.min(limit),
         jti: Uuid::now_v7(),
-        tenant_epoch: found.tenant_epoch,
-        user_epoch: found.user_epoch,
+        epochs: found.epochs,
     };
     let (number, key) = found
         .key
@@ -200,8 +220,7 @@ struct Found {
     tenant_status: Option<String>,
     role: Option<Role>,
     key_role: Option<Role>,
-    tenant_epoch: Option<String>,
-    user_epoch: Option<String>,
+    epochs: Epochs,
 }
 
 fn look_up(content: &Content) -> Result<Found, Fault> {
@@ -219,54 +238,81 @@ fn look_up(content: &Content) -> Result<Found, Fault> {
             tenant_status: row.text(1),
             role: role(2),
             key_role: role(3),
-            tenant_epoch: row.text(4),
-            user_epoch: row.text(5),
+            epochs: Epochs::of(row.text(4), row.text(5)),
         }
     })
 }
 
-// Revoked meanwhile: committed since this transaction began, or with the session
-// that it entered by.
-const FOR_SEALING: Question = Question {
+const AGAIN: Question = Question {
     sql: c"
         select k.number::text, k.secret,
             encode(timestamptz_send(t.tokens_valid_from), 'hex'),
             encode(timestamptz_send(u.tokens_valid_from), 'hex'),
-            (coalesce(greatest(t.tokens_valid_from, u.tokens_valid_from) <= now(), true)
-                and ($3 is null or exists (
-                    select from tenancy.sessions as s
-                    where s.tenant_id = t.id and s.id = $3 and s.ended_at is null)))::text
+            t.status,
+            case when greatest(t.tokens_valid_from, u.tokens_valid_from) > now() then 'since' end,
+            (select 'living' from tenancy.sessions as s
+             where s.tenant_id = t.id and s.id = $3 and s.ended_at is null and s.expires_at > clock_timestamp()),
+            (select 'good' from tenancy.api_keys as a
+             where a.tenant_id = t.id and a.id = $4 and a.revoked_at is null
+               and (a.expires_at is null or a.expires_at > clock_timestamp()))
         from tenancy.tenants as t
         left join tenancy.users as u on u.id = $2
         left join tenancy.seal_keys as k on k.valid_until is null
         where t.id = $1
         order by k.number desc
         limit 1",
-    types: &[pg_sys::UUIDOID, pg_sys::UUIDOID, pg_sys::UUIDOID],
+    types: &[
+        pg_sys::UUIDOID,
+        pg_sys::UUIDOID,
+        pg_sys::UUIDOID,
+        pg_sys::UUIDOID,
+    ],
     plan: &SEAL_PLAN,
 };
 
-struct ForSealing {
+/// What is found when this context is looked at once more.
+struct Again {
     key: Option<(u32, Vec<u8>)>,
-    tenant_epoch: Option<String>,
-    user_epoch: Option<String>,
-    is_unrevoked: bool,
+    epochs: Epochs,
+    tenant_status: Option<String>,
+    is_revoked_since: bool,
+    has_session: bool,
+    has_api_key: bool,
 }
 
-fn look_for_key(context: &Context) -> Result<Option<ForSealing>, Fault> {
+/// Whether who entered could still enter, as it is committed now: a transaction can be
+/// left open, and what it makes would outlast a logout. TN002, TN004, TN015, TN018.
+fn look_again(context: &Context) -> Result<Again, Fault> {
     let arguments = [
         Some(uuid_datum(context.tenant_id)),
         context.user_id.map(uuid_datum),
         context.session_id.map(uuid_datum),
+        context.proof.id().map(uuid_datum),
     ];
-    FOR_SEALING.ask(&arguments, |row| {
+    let found = AGAIN.ask(&arguments, |row| {
         let row = row?;
         let number = row.text(1).and_then(|number| number.parse().ok());
-        Some(ForSealing {
+        Some(Again {
             key: number.zip(row.bytes(2)),
-            tenant_epoch: row.text(3),
-            user_epoch: row.text(4),
-            is_unrevoked: row.text(5).as_deref() == Some("true"),
+            epochs: Epochs::of(row.text(3), row.text(4)),
+            tenant_status: row.text(5),
+            is_revoked_since: row.text(6).is_some(),
+            has_session: row.text(7).is_some(),
+            has_api_key: row.text(8).is_some(),
         })
-    })
+    })?;
+    let found = found.ok_or_else(not_a_member)?;
+    require_active(found.tenant_status.as_deref())?;
+    let is_good = match (context.proof, context.session_id) {
+        (Proof::ApiKey(_), _) => {
+            return found.has_api_key.then_some(found).ok_or_else(no_good_key);
+        }
+        (_, Some(_)) => found.has_session,
+        // Not by the clock: a revocation is dated when it begins, and holds when it is committed.
+        (Proof::Token, None) => found.epochs == context.epochs,
+        (Proof::Word | Proof::Support(_), None) => !found.is_revoked_since,
+    };
+    is_good
+        .then_some(found)
+        .ok_or_else(|| revoked("while this transaction ran"))
 }

@@ -15,7 +15,7 @@ use pgrx::pg_sys;
 use uuid::Uuid;
 
 use crate::committed::Question;
-use crate::context::{self, Context, Proof, Role, Sealed};
+use crate::context::{self, Context, Epochs, Proof, Role, Sealed};
 use crate::fault::{self, Fault};
 use crate::function::{Answer, text_argument, text_datum, uuid_argument, uuid_datum};
 
@@ -65,6 +65,7 @@ fn set_tenant_context(call: pg_sys::FunctionCallInfo) -> Answer {
         session_id: None,
         proof: Proof::Word,
         is_read_only: role == Some(Role::Viewer),
+        epochs: Epochs::default(),
     })
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::require_active;
 use crate::committed::Question;
-use crate::context::{self, Context, Proof, Role};
+use crate::context::{self, Context, Epochs, Proof, Role};
 use crate::fault::Fault;
 use crate::function::{text_datum, uuid_datum};
 
@@ -45,6 +45,7 @@ pub fn prove(proof: &str) -> Result<Context, Fault> {
         session_id: None,
         proof: Proof::Support(access.id),
         is_read_only: access.is_read_only,
+        epochs: Epochs::default(),
     })
 }
 

@@ -262,7 +262,7 @@ mod tests {
         become_role("tenancy_app");
         assert_eq!(
             outcome(&format!("select tenancy.remove_member('{bob}')")),
-            "TN203"
+            "TN018"
         );
     }
 

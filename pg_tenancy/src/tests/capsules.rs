@@ -264,6 +264,7 @@ mod tests {
             session_id: None,
             proof: Proof::ApiKey(Uuid::from_bytes(*key.as_bytes())),
             is_read_only: false,
+            epochs: crate::context::Epochs::default(),
         };
         crate::context::set(context, None).expect("a context");
     }
@@ -278,17 +279,17 @@ mod tests {
              returning id::text",
             acme.id
         ));
-        let capsule_of_key = |tenant: &Tenant| {
-            let enter = format!("select tests.enter_as_key('{}', '{key}')", tenant.id);
-            after(&enter, "select tenancy.seal()")
-        };
         let capsule = after(
             &format!("select tenancy.enter('{secret}')"),
             "select tenancy.seal()",
         );
         assert_eq!(entering(&capsule), "00000");
         // A key of another tenant is none of this one.
-        assert_eq!(entering(&capsule_of_key(&globex)), "TN018");
+        let elsewhere = format!(
+            "select tests.after('select tests.enter_as_key(''{}'', ''{key}'')', 'select tenancy.seal()')",
+            globex.id
+        );
+        assert_eq!(outcome(&elsewhere), "TN018");
         let role_and_person =
             "select concat_ws(' ', tenancy.current_member_role(), tenancy.current_user_id())";
         let enter = format!("select tenancy.enter('{capsule}')");
@@ -332,6 +333,7 @@ mod tests {
             session_id: Some(Uuid::from_bytes(*session.as_bytes())),
             proof: Proof::Token,
             is_read_only: false,
+            epochs: crate::context::Epochs::default(),
         };
         crate::context::set(context, None).expect("a context");
     }
@@ -349,8 +351,7 @@ mod tests {
             iat: 0,
             exp: i64::MAX,
             jti: Uuid::nil(),
-            tenant_epoch: None,
-            user_epoch: None,
+            epochs: crate::context::Epochs::default(),
         };
         let made_up = |number| capsule::seal(&content, number, &[0; 32]).expect("a capsule");
         assert_eq!(entering(&made_up(1)), "TN019");
@@ -366,8 +367,8 @@ mod tests {
         let first = within(&acme, "select tenancy.seal('2 seconds', 'first')");
         become_role("tenancy_app");
         run(&format!("select tenancy.enter('{first}')"));
-        // Another purpose, and a day: it ends with the first one all the same.
-        let second = text("select tenancy.seal('24 hours', 'second')");
+        // For a day: it ends with the first one all the same.
+        let second = text("select tenancy.seal('24 hours')");
         run("reset role");
         run("select pg_sleep(2.1)");
         become_role("tenancy_app");
@@ -395,6 +396,9 @@ mod tests {
             "'24 hours 1 ms'",
             "'1 month'",
             "'178000000 years'",
+            // PostgreSQL compares this as a day, and adds it as 14 years.
+            "'1000 years -359999 days'",
+            "'-1000 years 360001 days'",
             "'1 hour', ''",
             "'1 hour', '-'",
             "'1 hour', 'a/b'",
@@ -411,6 +415,30 @@ mod tests {
         }
         assert_eq!(outcome("select tenancy.seal('24 hours', 'a')"), "00000");
         assert_eq!(outcome("select tenancy.seal('1 second', null)"), "00000");
+    }
+
+    #[pg_test]
+    fn a_purpose_stays_when_it_is_sealed_again() {
+        let acme = tenant("acme");
+        let sealed = within(&acme, "select tenancy.seal('1 hour', 'invoices.send')");
+        let enter = format!("select tenancy.enter('{sealed}')");
+        let again = after(&enter, "select tenancy.seal()");
+        assert_eq!(
+            after(
+                &format!("select tenancy.enter('{again}')"),
+                "select tenancy.current_purpose()"
+            ),
+            "invoices.send"
+        );
+        run(&enter);
+        assert_eq!(
+            outcome("select tenancy.seal('1 hour', 'tenant.delete')"),
+            "TN851"
+        );
+        assert_eq!(
+            outcome("select tenancy.seal('1 hour', 'invoices.send')"),
+            "00000"
+        );
     }
 
     #[pg_test]

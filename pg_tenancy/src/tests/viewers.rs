@@ -199,4 +199,27 @@ mod tests {
         );
         assert_eq!(text("select tenancy.current_member_role()"), "viewer");
     }
+
+    /// Nor locks a row in the statement that enters, by a plan from before.
+    #[pg_test]
+    fn a_viewer_holds_up_nobody() {
+        let acme = tenant("acme");
+        add_key();
+        let vera = member(&acme, "vera", "viewer");
+        acme.task("Plan");
+        let mut claims = acme.claims();
+        claims["sub"] = vera.to_string().into();
+        let token = sign(&claims, "test", SECRET);
+        run("set local plan_cache_mode = force_generic_plan");
+        run("set local pg_tenancy.missing_context = 'empty'");
+        become_role("tenancy_app");
+        for strength in ["update", "no key update", "share", "key share"] {
+            let query = format!(
+                "select t.title
+                 from (select tenancy.enter('{token}') as x offset 0) as e,
+                 lateral (select title from tenancy.tasks where e.x is not null for {strength}) as t"
+            );
+            assert_eq!(outcome(&query), "TN204", "{strength}");
+        }
+    }
 }

@@ -431,3 +431,91 @@ async fn a_restored_database_knows_which_sessions_live_and_which_tokens_were_use
         .unwrap();
     assert_eq!(ask(&service, REFRESH, &[&next]).await.unwrap(), "TN016");
 }
+
+const SEAL: &str = "select tenancy.seal()";
+const ENTER: &str = "select tenancy.enter($1)::text";
+
+/// A revocation is dated when it begins and holds when it is committed. Who keeps it
+/// waiting and enters meanwhile must not come away with a capsule from after it.
+#[tokio::test]
+async fn who_enters_while_a_revocation_waits_seals_nothing_after_it() {
+    let acme = Acme::new().await;
+    let session = acme.log_in().await;
+    let thief = acme.service().await;
+    run(&thief, "begin").await;
+    ask(&thief, ENTER, &[&session.token]).await.unwrap();
+    let sealed = ask(&thief, SEAL, &[]).await.unwrap();
+    run(&thief, "commit").await;
+
+    // The end of the session's row is held open, and the change of password waits for it.
+    let holder = acme.database.superuser().await;
+    run(&holder, "begin; select from tenancy.sessions for update").await;
+    let change = "select tenancy.change_password($1, $2)::text";
+    let changing = acme.waiting(change, &[&acme.word("password"), OTHER]).await;
+    run(&thief, "begin").await;
+    ask(&thief, ENTER, &[&sealed]).await.unwrap();
+    run(&holder, "rollback").await;
+    changing.await.unwrap().unwrap();
+
+    assert_eq!(ask(&thief, SEAL, &[]).await.unwrap_err(), "TN015");
+    run(&thief, "rollback").await;
+    assert_eq!(ask(&thief, ENTER, &[&sealed]).await.unwrap_err(), "TN015");
+}
+
+/// What lasts is not made in a transaction that was left open over the end.
+#[tokio::test]
+async fn an_open_transaction_makes_nothing_that_outlasts_its_session() {
+    let acme = Acme::new().await;
+    let dba = acme.database.superuser().await;
+    for (ending, code) in [
+        ("logout", "TN015"),
+        ("password", "TN015"),
+        ("suspension", "TN004"),
+    ] {
+        let session = acme.log_in().await;
+        let thief = acme.service().await;
+        for deed in [
+            "select tenancy.create_api_key('backdoor', 'admin')::text",
+            "select email from tenancy.invite_member('more@evil.example', 'admin')",
+            "select tenancy.seal()",
+        ] {
+            let session = if ending == "suspension" {
+                &session
+            } else {
+                &acme.log_in().await
+            };
+            run(&thief, "begin").await;
+            ask(&thief, ENTER, &[&session.token]).await.unwrap();
+            match ending {
+                "logout" => {
+                    let service = acme.service().await;
+                    ask(&service, LOGOUT, &[&session.token]).await.unwrap();
+                }
+                "password" => {
+                    let service = acme.service().await;
+                    let change = "select tenancy.change_password($1, $2)::text";
+                    let word = acme.word("password");
+                    ask(&service, change, &[&word, OTHER]).await.unwrap();
+                }
+                _ => {
+                    dba.batch_execute(
+                        "select tenancy.suspend_tenant(id, 'test') from tenancy.tenants",
+                    )
+                    .await
+                    .unwrap();
+                }
+            }
+            assert_eq!(
+                ask(&thief, deed, &[]).await.unwrap_err(),
+                code,
+                "{ending}: {deed}"
+            );
+            run(&thief, "rollback").await;
+            dba.batch_execute("select tenancy.resume_tenant(id) from tenancy.tenants")
+                .await
+                .unwrap();
+        }
+    }
+    assert_eq!(acme.database.count("tenancy.api_keys", "true").await, 0);
+    assert_eq!(acme.database.count("tenancy.invitations", "true").await, 0);
+}

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use uuid::Uuid;
 
 use crate::committed::{Plan, Question, Row};
-use crate::context::Role;
+use crate::context::{Epochs, Role};
 use crate::fault::Fault;
 use crate::function::{text_datum, uuid_datum};
 use crate::token::{Algorithm, Claimed, Key, Verified};
@@ -19,6 +19,7 @@ pub struct Standing {
     pub role: Option<Role>,
     /// Looked up for tokens without a session.
     pub is_revoked: bool,
+    pub epochs: Epochs,
 }
 
 impl Standing {
@@ -27,6 +28,7 @@ impl Standing {
             tenant_status: row.text(first),
             role: row.text(first + 1).and_then(|name| Role::parse(&name)),
             is_revoked: row.text(first + 2).is_some(),
+            epochs: Epochs::of(row.text(first + 3), row.text(first + 4)),
         }
     }
 }
@@ -89,13 +91,14 @@ macro_rules! question {
     };
     (@columns by_epoch) => {
         "case when pg_catalog.to_timestamp($6) < greatest(u.tokens_valid_from, t.tokens_valid_from) then 'revoked' end,
-         null::text"
+         pg_catalog.encode(pg_catalog.timestamptz_send(t.tokens_valid_from), 'hex'),
+         pg_catalog.encode(pg_catalog.timestamptz_send(u.tokens_valid_from), 'hex'), null::text"
     };
     (@tables by_epoch) => {
         " left join tenancy.users as u on u.id = $3"
     };
     (@columns by_session) => {
-        "null::text, case when s.id is not null then 'living' end"
+        "null::text, null::text, null::text, case when s.id is not null then 'living' end"
     };
     (@tables by_session) => {
         " left join tenancy.sessions as s on s.tenant_id = $2 and s.id = $4 and s.user_id = $3
@@ -164,7 +167,7 @@ pub fn look_up(claimed: &Claimed<'_>) -> Result<Found, Fault> {
             audience: row.text(4),
             issuer,
             standing: Standing::read(row, 10),
-            has_session: row.text(13).is_some(),
+            has_session: row.text(15).is_some(),
         }
     })
 }
@@ -179,7 +182,9 @@ const FOREIGN: Question = Question {
     sql: c"
         select u.id::text, t.id::text,
             t.status, m.role,
-            case when pg_catalog.to_timestamp($8) < greatest(u.tokens_valid_from, t.tokens_valid_from) then 'revoked' end
+            case when pg_catalog.to_timestamp($8) < greatest(u.tokens_valid_from, t.tokens_valid_from) then 'revoked' end,
+            pg_catalog.encode(pg_catalog.timestamptz_send(t.tokens_valid_from), 'hex'),
+            pg_catalog.encode(pg_catalog.timestamptz_send(u.tokens_valid_from), 'hex')
         from (select
             case when $2 = 'id' then $5 else coalesce(
                 (select l.user_id from tenancy.user_identities as l where l.issuer = $1 and l.subject = $3),

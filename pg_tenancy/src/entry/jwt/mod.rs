@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use self::look_up::{Issuer, Standing, find_foreign, look_up};
 use super::{not_a_member, require_active};
-use crate::context::{Context, Proof, Role};
+use crate::context::{Context, Epochs, Proof, Role};
 use crate::fault::Fault;
 use crate::token::{Claimed, Refusal, Rules, Seen, Verified};
 
@@ -34,6 +34,7 @@ pub struct Bearer {
     names_tenant: bool,
     tenant_status: Option<String>,
     role: Option<Role>,
+    epochs: Epochs,
 }
 
 /// TN002, TN004, TN010 to TN015, TN021.
@@ -58,6 +59,7 @@ pub fn prove(token: &str) -> Result<Context, Fault> {
         session_id: bearer.session_id,
         proof: Proof::Token,
         is_read_only: role == Role::Viewer,
+        epochs: bearer.epochs,
     })
 }
 
@@ -109,6 +111,7 @@ fn ours(verified: &Verified<'_>, standing: Standing, has_session: bool) -> Resul
         names_tenant: tenant_id.is_some(),
         tenant_status: standing.tenant_status,
         role: standing.role,
+        epochs: standing.epochs,
     })
 }
 
@@ -144,6 +147,7 @@ fn foreign(verified: &Verified<'_>, issuer: Issuer) -> Result<Bearer, Fault> {
         names_tenant: tenant.is_some(),
         tenant_status: standing.tenant_status,
         role: standing.role,
+        epochs: standing.epochs,
     })
 }
 
