@@ -11,7 +11,7 @@
 //! after it sees the tenant's own rows alone. What an index finds by another column is
 //! not a condition that is asked: that has its comparison values before it begins.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
@@ -214,18 +214,23 @@ pub unsafe fn is_current_tenant_id(function: pg_sys::Oid) -> bool {
     unsafe { function != pg_sys::InvalidOid && function == current_tenant_id() }
 }
 
-/// By the caches of the catalog: a look-up by name would ask for rights. InvalidOid
-/// where the extension isn't there.
 unsafe fn current_tenant_id() -> pg_sys::Oid {
-    // SAFETY: C strings that live long enough.
+    // SAFETY: as `find_function`.
+    unsafe { find_function(c"tenancy", c"current_tenant_id", &[]) }
+}
+
+/// A function of ours, by the caches of the catalog: a look-up by name would ask for
+/// the caller's right to the schema. InvalidOid where the extension isn't there.
+pub unsafe fn find_function(schema: &CStr, name: &CStr, arguments: &[pg_sys::Oid]) -> pg_sys::Oid {
+    // SAFETY: C strings that live long enough; within a transaction.
     unsafe {
-        let schema = pg_sys::get_namespace_oid(c"tenancy".as_ptr(), true);
-        let no_arguments = pg_sys::buildoidvector(std::ptr::null(), 0);
+        let schema = pg_sys::get_namespace_oid(schema.as_ptr(), true);
+        let arguments = pg_sys::buildoidvector(arguments.as_ptr(), arguments.len() as i32);
         pg_sys::GetSysCacheOid(
             pg_sys::SysCacheIdentifier::PROCNAMEARGSNSP as i32,
             pg_sys::Anum_pg_proc_oid as pg_sys::AttrNumber,
-            pg_sys::Datum::from(c"current_tenant_id".as_ptr()),
-            pg_sys::Datum::from(no_arguments),
+            pg_sys::Datum::from(name.as_ptr()),
+            pg_sys::Datum::from(arguments),
             pg_sys::Datum::from(schema),
             pg_sys::Datum::null(),
         )

@@ -21,6 +21,7 @@ mod vetted;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
+use crate::boundary_first::find_function;
 use crate::function::{Answer, null, text_argument, text_datum};
 use crate::settings;
 use leaks::{Look, has_boundary, leaks};
@@ -164,7 +165,7 @@ unsafe fn check_patterns_late(cells: *mut pg_sys::List) -> bool {
         if length(cells) == 0 {
             return true;
         }
-        let check = check_function();
+        let check = find_function(c"tenancy_private", c"like_pattern", &[pg_sys::TEXTOID]);
         let execute = pg_sys::ACL_EXECUTE as pg_sys::AclMode;
         if check == pg_sys::InvalidOid
             || pg_sys::pg_proc_aclcheck(check, pg_sys::GetUserId(), execute)
@@ -188,25 +189,6 @@ unsafe fn check_patterns_late(cells: *mut pg_sys::List) -> bool {
             (*cell).ptr_value = checked.cast();
         }
         true
-    }
-}
-
-/// `tenancy_private.like_pattern(text)`. By the caches of the catalog: a look-up by
-/// name would ask for the caller's right to the schema, which nobody has.
-unsafe fn check_function() -> pg_sys::Oid {
-    // SAFETY: C strings that live long enough; each look-up answers InvalidOid for
-    // what isn't there.
-    unsafe {
-        let schema = pg_sys::get_namespace_oid(c"tenancy_private".as_ptr(), true);
-        let arguments = pg_sys::buildoidvector(&pg_sys::TEXTOID, 1);
-        pg_sys::GetSysCacheOid(
-            pg_sys::SysCacheIdentifier::PROCNAMEARGSNSP as i32,
-            pg_sys::Anum_pg_proc_oid as pg_sys::AttrNumber,
-            pg_sys::Datum::from(c"like_pattern".as_ptr()),
-            pg_sys::Datum::from(arguments),
-            pg_sys::Datum::from(schema),
-            pg_sys::Datum::null(),
-        )
     }
 }
 
