@@ -63,16 +63,49 @@ create policy tenant_boundary on tenancy.refresh_tokens as restrictive for all t
     using (tenant_id = tenancy.current_tenant_id())
     with check (tenant_id = tenancy.current_tenant_id());
 
+create function tenancy_private.moment_after(start timestamptz, span interval)
+    returns timestamptz
+    language plpgsql stable
+as $$
+begin
+    -- In UTC: else the session's time zone would decide how long a day is.
+    return (start at time zone 'UTC' + span) at time zone 'UTC';
+exception
+    when datetime_field_overflow or interval_field_overflow then
+        return null;
+end
+$$;
+comment on function tenancy_private.moment_after(timestamptz, interval) is
+    'That moment; NULL where there is none, in a year that no calendar has. Limits on intervals are limits on moments: PostgreSQL compares intervals by months of 30 days, and adds real ones.';
+
+create function tenancy_private.moment_before(start timestamptz, span interval)
+    returns timestamptz
+    language plpgsql stable
+as $$
+begin
+    return (start at time zone 'UTC' - span) at time zone 'UTC';
+exception
+    when datetime_field_overflow or interval_field_overflow then
+        return null;
+end
+$$;
+comment on function tenancy_private.moment_before(timestamptz, interval) is 'As moment_after(), in the past.';
+
 create function tenancy_private.expiry_of(lifetime interval, longest interval)
     returns timestamptz
     language plpgsql volatile
 as $$
+declare
+    start constant timestamptz := clock_timestamp();
+    expiry constant timestamptz := tenancy_private.moment_after(start, lifetime);
 begin
-    if lifetime < interval '1 second' or lifetime > longest then
+    if expiry is null
+        or expiry not between start + interval '1 second' and tenancy_private.moment_after(start, longest)
+    then
         raise exception 'a lifetime must be between one second and %', longest
             using errcode = 'TN025', hint = 'Leave it out for the usual one.';
     end if;
-    return clock_timestamp() + lifetime;
+    return expiry;
 end
 $$;
 comment on function tenancy_private.expiry_of(interval, interval) is

@@ -257,12 +257,14 @@ create function tenancy.purge_sessions(older_than interval default '30 days')
     security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    before constant timestamptz := clock_timestamp() - coalesce(purge_sessions.older_than, '30 days');
+    start constant timestamptz := clock_timestamp();
+    before constant timestamptz :=
+        tenancy_private.moment_before(start, coalesce(purge_sessions.older_than, '30 days'));
     purged bigint;
 begin
-    if purge_sessions.older_than < interval '0' then
+    if before is null or before > start then
         raise exception 'what has not ended can''t be purged'
-            using errcode = 'TN025', hint = 'Give an interval of no less than 0.';
+            using errcode = 'TN025', hint = 'Give an interval of no less than 0, and not of all times.';
     end if;
     perform tenancy_private.audit('purge_sessions',
         jsonb_build_object('older_than', coalesce(purge_sessions.older_than, '30 days')));
@@ -280,4 +282,4 @@ begin
 end
 $$;
 comment on function tenancy.purge_sessions(interval) is
-    'Deletes the sessions that were over that long ago, and refresh tokens, resets and words of which nothing more can be learnt; returns how many sessions. A refresh token that was used longer ago is unknown from then on (TN016, where TN017 would end the session). TN025 a negative interval.';
+    'Deletes the sessions that were over that long ago, and refresh tokens, resets and words of which nothing more can be learnt; returns how many sessions. A refresh token that was used longer ago is unknown from then on (TN016, where TN017 would end the session). TN025 a negative interval, or one that no calendar has.';

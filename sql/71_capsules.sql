@@ -106,15 +106,20 @@ create function tenancy.rotate_seal_key(overlap interval default '25 hours')
     security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
+    start timestamptz;
+    closing timestamptz;
     made integer;
 begin
-    if overlap is null or overlap < '0' or overlap > '25 hours' then
+    -- First, so that the time for which others make this wait is none of the overlap.
+    lock table tenancy.seal_keys in share row exclusive mode;
+    start := clock_timestamp();
+    closing := tenancy_private.moment_after(start, overlap);
+    if closing is null or closing not between start and start + interval '25 hours' then
         raise exception 'the old key opens for another 0 to 25 hours'
             using errcode = 'TN851', hint = 'Leave it out for the longest: every capsule is opened until it expires.';
     end if;
-    lock table tenancy.seal_keys in share row exclusive mode;
     update tenancy.seal_keys as k
-    set valid_until = least(k.valid_until, clock_timestamp() + overlap);
+    set valid_until = least(k.valid_until, closing);
     -- What opens nothing any more need not be kept, but its number must.
     update tenancy.seal_keys as k
     set secret = ''

@@ -473,7 +473,14 @@ mod tests {
         );
         become_role("tenancy_admin");
         assert_eq!(number("select tenancy.rotate_seal_key('0')"), 3);
-        for bad in ["null", "'-1 s'", "'26 hours'"] {
+        for bad in [
+            "null",
+            "'-1 s'",
+            "'26 hours'",
+            // Compared as one day, and added as fourteen years.
+            "'1000 years -359999 days'",
+            "'178000000 years'",
+        ] {
             assert_eq!(
                 outcome(&format!("select tenancy.rotate_seal_key({bad})")),
                 "TN851",

@@ -361,6 +361,7 @@ mod tests {
             "'0.9 seconds'",
             "'91 days'",
             "'1000000 years'",
+            "'1000 years -359999 days'",
         ] {
             assert_eq!(
                 outcome(&format!(

@@ -273,7 +273,7 @@ mod tests {
         ] {
             assert_eq!(asking(&token, "'1 hour'"), expected);
         }
-        for lifetime in ["'0'", "'-1 hour'", "'8 days'"] {
+        for lifetime in ["'0'", "'-1 hour'", "'8 days'", "'1000 years -359999 days'"] {
             let word = word(Uuid::nil(), "reset");
             assert_eq!(asking(&word, lifetime), "TN025", "{lifetime}");
         }

@@ -358,7 +358,19 @@ mod tests {
              where digest = (select digest from tenancy.spent_words limit 1)",
         );
         become_role("tenancy_admin");
-        assert_eq!(outcome("select tenancy.purge_sessions('-1 day')"), "TN025");
+        for bad in [
+            "-1 day",
+            // Compared as one day, and taken off as minus fourteen years.
+            "-1000 years 360001 days",
+            "178000000 years",
+            "-178000000 years",
+        ] {
+            assert_eq!(
+                outcome(&format!("select tenancy.purge_sessions('{bad}')")),
+                "TN025",
+                "{bad}"
+            );
+        }
         assert_eq!(number("select tenancy.purge_sessions()"), 2);
         assert_eq!(number("select tenancy.purge_sessions(null)"), 0);
         run("reset role");

@@ -182,6 +182,10 @@ mod tests {
             "'401 days'",
             "'14 months'",
             "'178000000 years'",
+            // Compared as one day, and added as fourteen years.
+            "'1000 years -359999 days'",
+            "'-178000000 years'",
+            "'2147483647 days'",
         ] {
             assert_eq!(starting(&lifetime(bad)), "TN025", "{bad}");
         }
