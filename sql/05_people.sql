@@ -26,7 +26,7 @@ select pg_catalog.pg_extension_config_dump('tenancy.users', '');
 comment on table tenancy.users is 'Persons, across tenants. A tenant sees those who are its members.';
 comment on column tenancy.users.email is 'As the person wrote it; unique, whatever the case.';
 comment on column tenancy.users.password_hash is 'argon2id as a PHC string; NULL for a person who has no password. Readable by nobody but find_credentials().';
-comment on column tenancy.users.email_verified_at is 'When the person has shown to read that address'' mail, by an invitation or a reset; NULL: never.';
+comment on column tenancy.users.email_verified_at is 'When the person has shown to read that address'' mail, by a reset, whose token only the service is told; NULL: never.';
 comment on column tenancy.users.tokens_valid_from is 'Tokens without a session, and capsules, from before that moment are refused; NULL: none are.';
 
 create unique index users_email_key on tenancy.users (lower(email));

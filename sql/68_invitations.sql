@@ -3,7 +3,8 @@
  *
  * An invitation is good once, for one address, until it expires, is revoked,
  * replaced by a new one for the same address, or its maker could not make it any
- * more. Its token goes by mail and is stored nowhere: who brings it reads that mail.
+ * more. Its token goes by mail and is stored nowhere. It is told to who invites, so
+ * that who brings it need not be the one who reads that mail.
  */
 
 create table tenancy.invitations (

@@ -1,6 +1,6 @@
 /*
- * Accepting an invitation: by who reads the mail that it went to, as a new
- * person or as one who is logged in.
+ * Accepting an invitation: by who brings its token, as a new person or as one
+ * who is logged in.
  */
 
 -- A definer: it reads invitations, which nobody may. The token is the proof.
@@ -22,8 +22,8 @@ $$;
 comment on function tenancy.peek_invitation(text) is
     'What an invitation is for, to who brings its token: for the page that asks to accept it. With has_account the person logs in first. TN004 the tenant is suspended, TN302 expired, TN303 no such invitation, or it was used or revoked.';
 
--- A definer: nobody may write users and memberships. The invitation's token is the
--- proof that the person reads that mail; an account that is there takes a login, too.
+-- A definer: nobody may write users and memberships. The invitation's token
+-- says who was meant; an account that is there takes a login, too.
 create function tenancy.accept_invitation(
     invitation text,
     token text default null,
@@ -65,15 +65,14 @@ begin
     update tenancy.invitations as i
     set accepted_at = clock_timestamp(), accepted_by = person.id
     where i.tenant_id = accepted.tenant_id and i.id = accepted.id;
-    update tenancy.users as u
-    set email_verified_at = clock_timestamp()
-    where u.id = person.id and u.email_verified_at is null;
+    -- email_verified_at stays: the invitation's token was told to SQL of the tenant,
+    -- which could accept for an address that nobody there reads.
 
     return query select person.id, person.email, accepted.tenant_id, accepted.role;
 end
 $$;
 comment on function tenancy.accept_invitation(text, text, text) is
-    'Makes who brings an invitation''s token a member, once: with an access token of the account that has the invitation''s address, else as a new person with a password_hash (argon2id, PHC). The address counts as verified then. TN004 the tenant is suspended, TN010 to TN015 as enter(), TN106 bad hash, TN301 a member already, TN302 expired, TN303 no such invitation, or it was used or revoked, TN304 the address has an account: log in, TN305 the token is of another address, TN306 no password_hash.';
+    'Makes who brings an invitation''s token a member, once: with an access token of the account that has the invitation''s address, else as a new person with a password_hash (argon2id, PHC). The address doesn''t count as verified by it: whoever made the invitation knows the token. TN004 the tenant is suspended, TN010 to TN015 as enter(), TN106 bad hash, TN301 a member already, TN302 expired, TN303 no such invitation, or it was used or revoked, TN304 the address has an account: log in, TN305 the token is of another address, TN306 no password_hash.';
 
 create function tenancy_private.good_invitation(invitation text)
     returns tenancy.invitations

@@ -74,7 +74,8 @@ mod tests {
             text("select concat_ws(' ', m.role, u.email_verified_at is not null, u.password_hash is not null)
                   from tenancy.users as u join tenancy.memberships as m on m.user_id = u.id
                   where u.email = 'bob@acme.example'"),
-            "admin t t"
+            "admin f t",
+            "who invited her knows the token: it verifies no address"
         );
     }
 
@@ -160,7 +161,7 @@ mod tests {
         become_dba();
         assert_eq!(
             text(
-                "select (password_hash is null and email_verified_at is not null)::text
+                "select (password_hash is null and email_verified_at is null)::text
                   from tenancy.users where email = 'owner@globex.example'"
             ),
             "true"
