@@ -180,7 +180,7 @@ create function tenancy.store_issuer_jwks(word text, issuer text, jwks text)
     security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform tenancy_private.require_word(coalesce(store_issuer_jwks.word, ''), 'jwks');
+    perform tenancy_private.spend_word(coalesce(store_issuer_jwks.word, ''), 'jwks');
     -- Keys that a DBA has set by hand are not the service's business.
     if not exists (
         select from tenancy.issuers as i
@@ -193,4 +193,4 @@ begin
 end
 $$;
 comment on function tenancy.store_issuer_jwks(text, text, text) is
-    'Stores the JWKS that a service has fetched from an issuer''s address, as the only keys of that issuer, and returns how many can be used. The word is a token of the service with the purpose jwks. TN010 to TN014, TN023 a bad word, TN505 no such issuer, TN506 a bad key set: then the old keys stay.';
+    'Stores the JWKS that a service has fetched from an issuer''s address, as the only keys of that issuer, and returns how many can be used. The word is a token of the service with the purpose jwks, good once. TN010 to TN014, TN023 a bad word, TN505 no such issuer, TN506 a bad key set: then the old keys stay.';

@@ -377,7 +377,9 @@ mod tests {
         assert_eq!(store(&word("jwks"), "https://none.example", &evil), "TN505");
         // What a DBA set by hand is not the service's.
         assert_eq!(store(&word("jwks"), "https://by.hand", &evil), "TN505");
-        assert_eq!(store(&word("jwks"), IDP, &old), "00000");
+        let fresh = word("jwks");
+        assert_eq!(store(&fresh, IDP, &old), "00000");
+        assert_eq!(store(&fresh, IDP, &evil), "TN023", "a word is good once");
         run("reset role");
         assert_eq!(
             text("select string_agg(kid, ',') from tenancy.issuer_keys where issuer like '%idp%'"),
