@@ -1,7 +1,9 @@
 /*
  * The keepers of the issuers: which identity providers are believed, about whom
- * and for which tenants. All for tenancy_admin, and in the audit log at once:
- * who could add one, enter with it and roll back would leave no trace.
+ * and for which tenants. All for tenancy_admin, and all in the audit log. What lets
+ * somebody in is there at once: who could add an issuer, enter with it and roll back
+ * would leave no trace. What shuts somebody out is there with the deed, so that it
+ * never waits for a free background worker.
  */
 
 -- A definer: the tables are writable by nobody.
@@ -90,7 +92,7 @@ create function tenancy.remove_issuer(issuer text)
     security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform tenancy_private.audit_now('remove_issuer', jsonb_build_object('issuer', remove_issuer.issuer));
+    perform tenancy_private.audit('remove_issuer', jsonb_build_object('issuer', remove_issuer.issuer));
     delete from tenancy.issuer_tenants as l where l.issuer = remove_issuer.issuer;
     delete from tenancy.issuers as i where i.issuer = remove_issuer.issuer;
     if not found then
@@ -152,7 +154,7 @@ create function tenancy.unlink_identity(issuer text, subject text)
     security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform tenancy_private.audit_now('unlink_identity', jsonb_build_object(
+    perform tenancy_private.audit('unlink_identity', jsonb_build_object(
         'issuer', unlink_identity.issuer, 'subject', unlink_identity.subject));
     delete from tenancy.user_identities as l
     where l.issuer = unlink_identity.issuer and l.subject = unlink_identity.subject;
@@ -203,7 +205,7 @@ create function tenancy.unlink_tenant(issuer text, external_id text)
     security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform tenancy_private.audit_now('unlink_tenant', jsonb_build_object(
+    perform tenancy_private.audit('unlink_tenant', jsonb_build_object(
         'issuer', unlink_tenant.issuer, 'external_id', unlink_tenant.external_id));
     delete from tenancy.issuer_tenants as l
     where l.issuer = unlink_tenant.issuer and l.external_id = unlink_tenant.external_id;
