@@ -100,7 +100,7 @@ comment on function tenancy_private.good_invitation(text) is
     'The invitation that has this token and can be accepted now. TN004, TN302, TN303.';
 
 -- What set_member_role() and its sisters do is seen to there; here is what a DBA
--- does by hand.
+-- does by hand, and what time does.
 create function tenancy_private.is_still_meant(made tenancy.invitations)
     returns boolean
     language sql volatile
@@ -108,14 +108,15 @@ begin atomic
     select case
         when made.invited_by is null then exists (
             select from tenancy.api_keys as k
-            where k.tenant_id = made.tenant_id and k.id = made.invited_with and k.revoked_at is null)
+            where k.tenant_id = made.tenant_id and k.id = made.invited_with and k.revoked_at is null
+              and (k.expires_at is null or k.expires_at > pg_catalog.clock_timestamp()))
         else tenancy_private.may_invite((
             select m.role from tenancy.memberships as m
             where m.tenant_id = made.tenant_id and m.user_id = made.invited_by), made.role)
     end;
 end;
 comment on function tenancy_private.is_still_meant(tenancy.invitations) is
-    'Whether who made the invitation could still make it: a member of a role that may, or an API key that is not revoked.';
+    'Whether who made the invitation could still make it: a member of a role that may, or an API key that is neither revoked nor expired.';
 
 create function tenancy_private.refuse_invitation()
     returns void

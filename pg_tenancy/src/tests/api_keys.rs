@@ -359,6 +359,32 @@ mod tests {
     }
 
     #[pg_test]
+    fn an_invitation_of_a_key_that_has_expired_since_is_void() {
+        let acme = tenant("acme");
+        become_person(&acme, acme.owner);
+        let key = key_of(&answer(
+            "select tenancy.create_api_key('Importer', 'admin', clock_timestamp() + interval '1 hour')",
+        ));
+        become_machine(&key);
+        let [early, late] = ["early", "late"].map(|name| {
+            text(&format!(
+                "select token from tenancy.invite_member('{name}@acme.example', 'member')"
+            ))
+        });
+        let accepting = |invitation: &str| {
+            become_dba();
+            become_role("tenancy_authenticator");
+            outcome(&format!(
+                "select tenancy.accept_invitation('{invitation}', null, '{HASH}')"
+            ))
+        };
+        assert_eq!(accepting(&early), "00000");
+        become_dba();
+        run("update tenancy.api_keys set expires_at = clock_timestamp()");
+        assert_eq!(accepting(&late), "TN303");
+    }
+
+    #[pg_test]
     fn a_read_only_transaction_enters_and_notes_nothing() {
         let acme = tenant("acme");
         become_person(&acme, acme.owner);
