@@ -117,7 +117,7 @@ create function tenancy_private.label_of(said text, longest integer)
 return nullif(btrim(left(
     -- Control characters, and those that turn or hide what stands beside them.
     regexp_replace(left(said, 4 * longest),
-        '[\u0001-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+', ' ', 'g'),
+        '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]+', ' ', 'g'),
     longest)), '');
 comment on function tenancy_private.label_of(text, integer) is
     'What a client says of itself, in a form that can be shown: cut, on one line, nothing invisible; NULL for nothing.';

@@ -160,6 +160,13 @@ mod tests {
         );
         assert_eq!(label("E'a\\u202Eb\\u200Bc\\uFEFF'", "'日本'"), "a b c|日本");
         assert_eq!(
+            label(
+                "E'a\\u00ADb\\u061Cc\\u180Ed\\U000E0000e\\U000E0041\\U000E007Ff'",
+                "E'\\U000E0031'"
+            ),
+            "a b c d e f|"
+        );
+        assert_eq!(
             label("repeat('x', 1 << 20)", "repeat(E'\\n', 1 << 20) || 'x'"),
             format!("{}|", "x".repeat(200))
         );
