@@ -136,7 +136,12 @@ create function tenancy_private.has_living_session(claims json)
     language plpgsql stable
 as $$
 begin
-    -- A token without a session is another service''s or issuer''s, and its sub may be no id of ours.
+    -- The sub and sid of an identity provider's token are no ids of ours, even where they
+    -- look like some: they could be anybody's, and the answer would tell of that person.
+    if exists (select from tenancy.issuers as i where i.issuer = has_living_session.claims ->> 'iss') then
+        return true;
+    end if;
+    -- A token without a session is another service's.
     if has_living_session.claims ->> 'sid' is null
         or has_living_session.claims ->> 'sub' !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
     then

@@ -391,6 +391,33 @@ mod tests {
         );
     }
 
+    /// An identity provider may write anybody's id as its `sub`.
+    #[pg_test]
+    fn a_token_of_an_issuer_does_not_tell_who_is_logged_in() {
+        add_key();
+        let [acme, globex] = [tenant("acme"), tenant("globex")];
+        let signer = Signer::new("1", Algorithm::ES256);
+        trust(IDP, &signer, "");
+        // Ann's account there is called like Globex's owner here.
+        link(&globex.owner.to_string(), "acme");
+        run(&format!(
+            "update tenancy.users set tokens_valid_from = now() + interval '1 minute' where id = '{}'",
+            acme.owner
+        ));
+        let mut revoked = claims(IDP, &globex.owner.to_string(), acme.id);
+        revoked["sid"] = json!(uuid::Uuid::new_v4());
+        let revoked = signer.sign(&revoked);
+        let ending = || outcome(&format!("select tenancy.end_all_sessions('{revoked}')"));
+        become_role("tenancy_authenticator");
+        assert_eq!(ending(), "TN015", "nobody is logged in");
+        run("reset role");
+        let login = globex.log_in();
+        become_role("tenancy_authenticator");
+        assert_eq!(ending(), "TN015", "Globex's owner is");
+        let sessions = answer(&format!("tenancy.list_sessions('{}')", login.token));
+        assert_eq!(sessions["data"].as_array().map(Vec::len), Some(1));
+    }
+
     /// A row that stays when the deed is undone was written by a background worker, and
     /// somebody who is to be shut out may keep all of those busy.
     #[pg_test]
