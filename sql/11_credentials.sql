@@ -44,12 +44,18 @@ create function tenancy_private.claims_of(token text)
 as $$
 declare
     body constant text := translate(split_part(claims_of.token, '.', 2), '-_', '+/');
+    claims constant text := convert_from(decode(rpad(body, (length(body) + 3) / 4 * 4, '='), 'base64'), 'UTF8');
 begin
-    return convert_from(decode(rpad(body, (length(body) + 3) / 4 * 4, '='), 'base64'), 'UTF8')::json;
+    -- PostgreSQL reads no text with that in it, and would say so by an error of its own.
+    if strpos(claims, '\u0000') > 0 then
+        raise exception 'the token says something that can''t be read'
+            using errcode = 'TN010', hint = 'Log in again for a new one.';
+    end if;
+    return claims::json;
 end
 $$;
 comment on function tenancy_private.claims_of(text) is
-    'The claims of a token whose signature has been verified; of any other they are anybody''s.';
+    'The claims of a token whose signature has been verified; of any other they are anybody''s. TN010 for one with a NUL in it.';
 
 create function tenancy_private.spend_word(token text, purpose text)
     returns uuid

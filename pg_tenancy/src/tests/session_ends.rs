@@ -108,6 +108,40 @@ mod tests {
         assert_eq!(living(), ids([&login]));
     }
 
+    /// PostgreSQL has no text for a NUL, and an error for it that is none of ours.
+    #[pg_test]
+    fn a_good_token_with_a_nul_in_it_is_no_token() {
+        add_key();
+        let acme = tenant("acme");
+        let login = acme.log_in();
+        become_role("tenancy_authenticator");
+        let with = |claim: &str, value: &str| {
+            let mut claims = acme.claims();
+            claims["sid"] = serde_json::json!(login.session);
+            claims[claim] = serde_json::json!(value);
+            sign(&claims, "test", SECRET)
+        };
+        for function in [
+            "list_sessions",
+            "end_session",
+            "end_all_sessions",
+            "leave_tenant",
+        ] {
+            let token = with("purpose", "\u{0}");
+            assert_eq!(calling(function, &token), "TN010", "{function}");
+        }
+        assert_eq!(calling("start_session", &with("purpose", "\u{0}")), "TN010");
+        let mut word = acme.claims();
+        word["purpose"] = serde_json::json!("session");
+        word["note"] = serde_json::json!("\u{0}");
+        let word = sign(&word, "test", SECRET);
+        assert_eq!(calling("start_session", &word), "TN010");
+        // Also where the claims are looked at once more.
+        let noted = with("note", "\u{0}");
+        assert_eq!(calling("end_session", &noted), "00000");
+        assert_eq!(calling("end_all_sessions", &noted), "TN010");
+    }
+
     #[pg_test]
     fn a_logout_everywhere_ends_all_of_the_person_and_of_nobody_else() {
         add_key();

@@ -88,9 +88,13 @@ mod tests {
         assert_eq!(starting("null"), "TN023");
         assert_eq!(starting("''"), "TN010");
         assert_eq!(starting(&format!("'{}'", acme.token())), "TN023");
-        for purpose in ["", "password", "reset", "startup", "Session", "session "] {
+        for purpose in ["password", "reset", "startup", "Session"] {
             let word = word(acme.owner, purpose);
             assert_eq!(starting(&format!("'{word}'")), "TN023", "{purpose}");
+        }
+        for no_name in ["", "session ", "session\u{0}", "sëssion", &"s".repeat(65)] {
+            let word = word(acme.owner, no_name);
+            assert_eq!(starting(&format!("'{word}'")), "TN010", "{no_name}");
         }
         let nobody = word(Uuid::nil(), "session");
         assert_eq!(starting(&format!("'{nobody}'")), "TN002");

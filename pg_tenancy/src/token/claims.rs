@@ -120,6 +120,14 @@ fn seconds(jws: &Jws<'_>, claim: &str) -> Result<Option<u64>, Refusal> {
     }
 }
 
+/// Nothing that PostgreSQL or a log could take for more than a name.
+fn is_purpose(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
+}
+
 fn check_issuer(jws: &Jws<'_>, rules: &Rules<'_>) -> Result<(), Refusal> {
     let issuer = match jws.claims.get("iss") {
         None => None,
@@ -173,11 +181,15 @@ impl Verified<'_> {
         }
     }
 
-    /// What a service's word is for; `None` for a token. TN010.
+    /// What a service's word is for: a short name; `None` for a token. TN010.
     pub fn purpose(&self) -> Result<Option<&str>, Refusal> {
         match self.jws.claims.get("purpose") {
             None => Ok(None),
-            Some(value) => value.as_str().map(Some).ok_or(Refusal::NO_CLAIMS),
+            Some(value) => value
+                .as_str()
+                .filter(|text| is_purpose(text))
+                .map(Some)
+                .ok_or(Refusal::NO_CLAIMS),
         }
     }
 
