@@ -3,7 +3,9 @@
  *
  * What changes a tenant's people waits at its owners' rows and then looks at
  * roles as they are: two owners who leave at the same moment would leave none,
- * and an admin who is being removed could come back by his own invitation.
+ * and an admin who is being removed could come back by his own invitation. What only
+ * shuts somebody out (leaving, for all but owners, and the end of an API key) waits
+ * for none of them.
  */
 
 create function tenancy_private.require_proof(variadic proofs text[])
@@ -128,6 +130,13 @@ end
 $$;
 comment on function tenancy_private.lock_people() is
     'The role, owner or admin, that who entered has now, with the tenant''s people locked. TN001, TN004, TN015, TN018, TN203, TN207.';
+
+create function tenancy_private.role_now()
+    returns text
+    language c volatile parallel unsafe
+as 'MODULE_PATHNAME', 'tenancy_role_now';
+comment on function tenancy_private.role_now() is
+    'The role of the person of this context as it is committed at this moment, also where the transaction''s snapshot is older; NULL for who is no member any more, or no person. It waits for nobody, and locks nothing.';
 
 create function tenancy_private.check_role_name(role text)
     returns void

@@ -37,7 +37,7 @@ exception
 end
 $$;
 comment on function tenancy_private.end_membership(uuid, uuid, text) is
-    'Takes a person out of a tenant, with the sessions and the open invitations. Only after lock_owners(). TN413 a table of the DBA''s refers to the membership.';
+    'Takes a person out of a tenant, with the sessions and the open invitations. Only after lock_owners() or lock_leaver(). TN413 a table of the DBA''s refers to the membership.';
 
 -- A definer: it tells the pages of a list, which are counted where asked.
 create function tenancy.list_members(query json default '{}')
@@ -103,11 +103,9 @@ create function tenancy_private.role_of(tenant uuid, person uuid)
     language plpgsql volatile
 as $$
 declare
-    found_role text;
+    -- Locked: somebody who is no owner leaves without a lock on the owners.
+    found_role constant text := tenancy_private.lock_member(role_of.tenant, role_of.person);
 begin
-    select m.role into found_role
-    from tenancy.memberships as m
-    where m.tenant_id = role_of.tenant and m.user_id = role_of.person;
     if found_role is null then
         raise exception 'nobody of that id is in this tenant'
             using errcode = 'TN205', hint = 'The list of members tells who is.';
@@ -116,7 +114,7 @@ begin
 end
 $$;
 comment on function tenancy_private.role_of(uuid, uuid) is
-    'What a member is now. TN205 no member, the same for a person of another tenant.';
+    'What a member is now, and stays until the transaction ends. Only after lock_owners(). TN205 no member, the same for a person of another tenant.';
 
 -- A definer: nobody may write memberships.
 create function tenancy.remove_member(user_id uuid)
@@ -149,6 +147,55 @@ $$;
 comment on function tenancy.remove_member(uuid) is
     'Takes a person out of this tenant, from their next transaction on: sessions and open invitations of theirs end. Returns the member, with "apiKeys": those that the person made and that are still good, for they are the tenant''s and stay. TN001, TN201 only owners may remove an owner, TN202 the last owner stays, TN203 for owners and admins, TN205 no such member, TN207 not for support, TN413 a table refers to the member.';
 
+create function tenancy_private.lock_member(tenant uuid, person uuid)
+    returns text
+    language plpgsql volatile
+as $$
+declare
+    role_now text;
+begin
+    select m.role into role_now
+    from tenancy.memberships as m
+    where m.tenant_id = lock_member.tenant and m.user_id = lock_member.person
+    for no key update;
+    return role_now;
+end
+$$;
+comment on function tenancy_private.lock_member(uuid, uuid) is
+    'The role of a member, which stays until the transaction ends; NULL where there is none.';
+
+create function tenancy_private.lock_leaver(tenant uuid, person uuid)
+    returns text
+    language plpgsql volatile
+as $$
+declare
+    role_now text;
+begin
+    select m.role into role_now
+    from tenancy.memberships as m
+    where m.tenant_id = lock_leaver.tenant and m.user_id = lock_leaver.person;
+    -- Who is no owner leaves by a lock on their own row alone: a viewer who keeps a
+    -- transaction open should not hold up who manages people.
+    if role_now is distinct from 'owner' then
+        begin
+            role_now := tenancy_private.lock_member(lock_leaver.tenant, lock_leaver.person);
+            if role_now is distinct from 'owner' then
+                return role_now;
+            end if;
+            raise exception 'made an owner in the meantime' using errcode = 'TN202';
+        exception
+            -- It lets the row go again: the owners' rows are locked in one order.
+            when sqlstate 'TN202' then null;
+        end;
+    end if;
+    -- Two owners who leave at once wait for each other here, or they would leave none.
+    perform tenancy_private.lock_owners(lock_leaver.tenant);
+    return tenancy_private.lock_member(lock_leaver.tenant, lock_leaver.person);
+end
+$$;
+comment on function tenancy_private.lock_leaver(uuid, uuid) is
+    'The role of a member who is about to leave, which stays until the transaction ends; for an owner, the other owners stay, too. NULL where there is none.';
+
 -- A definer: nobody may write memberships. A person of any role leaves, so it is
 -- called outside of a context, where a viewer can write nothing; the token proves who it is.
 create function tenancy.leave_tenant(token text)
@@ -163,11 +210,7 @@ declare
 begin
     select v.tenant_id, v.user_id into tenant, person
     from tenancy_private.verify_access(leave_tenant.token) as v;
-    perform tenancy_private.lock_owners(tenant);
-    select m.role into role_now
-    from tenancy.memberships as m
-    where m.tenant_id = tenant and m.user_id = person
-    for share;
+    role_now := tenancy_private.lock_leaver(tenant, person);
     if role_now is null then
         raise exception 'not a member of that tenant'
             using errcode = 'TN002', hint = 'There is nothing to leave.';

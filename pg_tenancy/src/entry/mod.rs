@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::committed::Question;
 use crate::context::{self, Context, Epochs, Proof, Role, Sealed};
 use crate::fault::{self, Fault};
-use crate::function::{Answer, text_argument, text_datum, uuid_argument, uuid_datum};
+use crate::function::{Answer, null, text_argument, text_datum, uuid_argument, uuid_datum};
 
 sql_function!(tenancy_enter, pg_finfo_tenancy_enter, enter);
 sql_function!(
@@ -35,6 +35,7 @@ sql_function!(
     pg_finfo_tenancy_require_word,
     require_word
 );
+sql_function!(tenancy_role_now, pg_finfo_tenancy_role_now, role_now);
 
 /// A proof says by its first letters what it is; without them it is a JWT.
 fn enter(call: pg_sys::FunctionCallInfo) -> Answer {
@@ -105,6 +106,18 @@ fn require_word(call: pg_sys::FunctionCallInfo) -> Answer {
         );
     }
     Ok(uuid_datum(bearer.user_id))
+}
+
+fn role_now(call: pg_sys::FunctionCallInfo) -> Answer {
+    let role = match context::current() {
+        Some(Context {
+            tenant_id,
+            user_id: Some(user_id),
+            ..
+        }) => look_up(tenant_id, Some(user_id))?.role,
+        _ => None,
+    };
+    Ok(role.map_or_else(|| null(call), |role| text_datum(role.name())))
 }
 
 /// The same for a tenant that isn't there: who may not see it can't tell.

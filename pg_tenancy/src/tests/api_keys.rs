@@ -359,6 +359,33 @@ mod tests {
     }
 
     #[pg_test]
+    fn a_key_is_revoked_without_a_lock_on_the_owners_by_who_may_do_so_now() {
+        let acme = tenant("acme");
+        let alice = member(&acme, "alice", "admin");
+        become_person(&acme, alice);
+        let id = id_of(&created("member"));
+        let revoking = || outcome(&format!("select tenancy.revoke_api_key('{id}')"));
+        run("reset role");
+        // What has locked the rows of owner and admin last.
+        let locked =
+            || text("select string_agg(xmax::text, ' ' order by user_id) from tenancy.memberships");
+        let before = locked();
+        become_role("tenancy_app");
+        assert_eq!(revoking(), "00000");
+        run("reset role");
+        assert_eq!(locked(), before);
+        for deed in [
+            "update tenancy.memberships set role = 'member'",
+            "delete from tenancy.memberships",
+        ] {
+            run(&format!("{deed} where user_id = '{alice}'"));
+            become_role("tenancy_app");
+            assert_eq!(revoking(), "TN203", "{deed}");
+            run("reset role");
+        }
+    }
+
+    #[pg_test]
     fn an_invitation_of_a_key_that_has_expired_since_is_void() {
         let acme = tenant("acme");
         become_person(&acme, acme.owner);

@@ -346,6 +346,34 @@ mod tests {
         assert_eq!(number("select count(*) from tenancy.memberships"), 2);
     }
 
+    /// Who keeps that transaction open would hold up everybody who manages people.
+    #[pg_test]
+    fn who_leaves_locks_no_owner_unless_they_are_one() {
+        add_key();
+        let acme = tenant("acme");
+        let [vera, bob] = [
+            member(&acme, "vera", "viewer"),
+            member(&acme, "bob", "owner"),
+        ];
+        // What has locked the first owner's row last.
+        let locked = || {
+            text(&format!(
+                "select xmax::text from tenancy.memberships where user_id = '{}'",
+                acme.owner
+            ))
+        };
+        let leaving = |person| {
+            let token = token_of(&acme, person);
+            outcome(&format!("select tenancy.leave_tenant('{token}')"))
+        };
+        let before = locked();
+        assert_eq!(leaving(vera), "00000");
+        assert_eq!(locked(), before);
+        assert_eq!(leaving(bob), "00000");
+        assert_ne!(locked(), before);
+        assert_eq!(leaving(acme.owner), "TN202");
+    }
+
     #[pg_test]
     fn a_table_that_needs_the_member_keeps_her() {
         let acme = tenant("acme");

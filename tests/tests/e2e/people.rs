@@ -222,6 +222,117 @@ async fn two_owners_who_leave_at_once_leave_one() {
     }
 }
 
+/// Who was no owner when he began to leave, and is one when his row is free.
+#[tokio::test]
+async fn who_is_made_the_only_owner_while_leaving_stays() {
+    for (isolation, refused) in ISOLATIONS.into_iter().zip(["TN202", "40001"]) {
+        let office = Office::new().await;
+        let bob = office.with("bob", "member").await;
+        let owner = office.enters(&office.alice, isolation).await;
+        let handing_over = format!(
+            "select tenancy.set_member_role('{bob}', 'owner');
+             select tenancy.set_member_role('{}', 'admin')",
+            office.alice
+        );
+        let leaver = office.database.connect(&office.login).await;
+        leaver
+            .batch_execute(&format!("begin isolation level {isolation}; select 1"))
+            .await
+            .unwrap();
+        let leaving = format!(
+            "select tenancy.leave_tenant('{}')",
+            office.token_of(&bob).await
+        );
+        assert_eq!(
+            at_once(&office, (&owner, &handing_over), (leaver, leaving)).await,
+            refused,
+            "{isolation}"
+        );
+        assert_eq!(office.owners().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_at_that_moment_is_made_no_owner() {
+    for (isolation, refused) in ISOLATIONS.into_iter().zip(["TN205", "40001"]) {
+        let office = Office::new().await;
+        let bob = office.with("bob", "member").await;
+        let owner = office.enters(&office.alice, isolation).await;
+        let leaver = office.database.connect(&office.login).await;
+        let leaving = format!(
+            "begin; select tenancy.leave_tenant('{}')",
+            office.token_of(&bob).await
+        );
+        let raising = format!("select tenancy.set_member_role('{bob}', 'owner')");
+        assert_eq!(
+            at_once(&office, (&leaver, &leaving), (owner, raising)).await,
+            refused,
+            "{isolation}"
+        );
+        assert_eq!(office.owners().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_who_leaves_and_never_commits_holds_up_nobody_else() {
+    let office = Office::new().await;
+    let [vera, bob] = [
+        office.with("vera", "viewer").await,
+        office.with("bob", "member").await,
+    ];
+    let (key, _) = office.api_key("member").await;
+    let leaver = office.database.connect(&office.login).await;
+    leaver
+        .batch_execute(&format!(
+            "begin; select tenancy.leave_tenant('{}')",
+            office.token_of(&vera).await
+        ))
+        .await
+        .unwrap();
+    for deed in [
+        format!("set_member_role('{bob}', 'admin')"),
+        format!("revoke_api_key('{key}')"),
+        format!("remove_member('{bob}')"),
+    ] {
+        let owner = office.enters(&office.alice, "read committed").await;
+        let doing = format!("set local statement_timeout = '5s'; select tenancy.{deed}; commit");
+        assert_eq!(outcome(&owner, &doing).await, "00000", "{deed}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_revoked_while_others_change_people_and_never_by_who_was_demoted() {
+    for isolation in ISOLATIONS {
+        let office = Office::new().await;
+        let [bob, carol] = [
+            office.with("bob", "admin").await,
+            office.with("carol", "member").await,
+        ];
+        let (key, _) = office.api_key("member").await;
+        let revoking =
+            format!("set local statement_timeout = '5s'; select tenancy.revoke_api_key('{key}')");
+        let manager = office.enters(&office.alice, "read committed").await;
+        let admin = office.enters(&bob, isolation).await;
+        manager
+            .batch_execute(&format!(
+                "select tenancy.set_member_role('{carol}', 'viewer')"
+            ))
+            .await
+            .unwrap();
+        // While all owners are locked, by another owner's deed, too.
+        let owner = office.enters(&office.alice, isolation).await;
+        assert_eq!(outcome(&owner, &revoking).await, "00000", "{isolation}");
+        owner.batch_execute("rollback").await.unwrap();
+        manager
+            .batch_execute(&format!(
+                "select tenancy.set_member_role('{bob}', 'member'); commit"
+            ))
+            .await
+            .unwrap();
+        assert_eq!(outcome(&admin, &revoking).await, "TN203", "{isolation}");
+    }
+}
+
 #[tokio::test]
 async fn an_admin_who_is_being_removed_lets_nobody_in_any_more() {
     for (isolation, refused) in ISOLATIONS.into_iter().zip(["TN203", "40001"]) {
