@@ -112,12 +112,8 @@ begin
     perform tenancy_private.require_good_context();
 
     if tenancy_private.context_proof() = 'api_key' then
-        select k.role into role_now
-        from tenancy.api_keys as k
-        where k.tenant_id = tenant
-          and k.id = tenancy_private.context_proof_id()
-          and k.revoked_at is null
-        for share;
+        -- A key's role never changes. Its row isn't locked: that would hold up its end.
+        role_now := tenancy.current_member_role();
     else
         select m.role into role_now
         from tenancy.memberships as m

@@ -478,6 +478,26 @@ async fn a_key_is_revoked_at_once_for_everybody_even_while_it_is_in_use() {
 
 /// Whoever changes people holds up nobody but who changes people, too.
 #[tokio::test]
+async fn a_machine_that_invites_and_never_commits_can_be_shut_out() {
+    let office = Office::new().await;
+    let (id, key) = office.api_key("admin").await;
+    let machine = office.database.connect(&office.login).await;
+    machine
+        .batch_execute(&format!(
+            "begin; select tenancy.enter('{key}'); select tenancy.invite_member('mole@evil.example', 'admin')"
+        ))
+        .await
+        .unwrap();
+    let owner = office.enters(&office.alice, "read committed").await;
+    let revoking = format!(
+        "set local statement_timeout = '5s'; select tenancy.revoke_api_key('{id}'); commit"
+    );
+    assert_eq!(outcome(&owner, &revoking).await, "00000");
+    let again = "select tenancy.invite_member('more@evil.example', 'admin')";
+    assert_eq!(outcome(&machine, again).await, "TN018");
+}
+
+#[tokio::test]
 async fn a_tenant_is_suspended_while_its_people_change() {
     let office = Office::new().await;
     let bob = office.with("bob", "member").await;
