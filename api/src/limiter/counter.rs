@@ -96,23 +96,28 @@ mod tests {
 
     #[test]
     fn the_quiet_are_forgotten_and_the_others_not() {
-        let counter = counter(1, Duration::from_millis(200), 1000);
-        for one in 0..100 {
-            counter.count(key(one)).unwrap();
-        }
-        let remembered = || counter.attempts.as_ref().unwrap().len();
-        counter.forget_the_quiet();
-        assert_eq!(remembered(), 100);
-        std::thread::sleep(Duration::from_millis(500));
-        counter.forget_the_quiet();
-        assert_eq!(remembered(), 0);
+        let remembered_of = |span| {
+            let counter = counter(1, span, 1000);
+            for one in 0..100 {
+                counter.count(key(one)).unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            counter.forget_the_quiet();
+            counter.attempts.as_ref().unwrap().len()
+        };
+        assert_eq!(remembered_of(Duration::from_secs(3600)), 100);
+        assert_eq!(remembered_of(Duration::from_millis(10)), 0);
     }
 
     #[test]
     fn attempts_come_back_with_time() {
         let counter = counter(1, Duration::from_millis(100), 10);
-        counter.count(key(1)).unwrap();
-        let Wait(wait) = counter.count(key(1)).unwrap_err();
+        // On a busy machine one may come back before the next is asked for.
+        let Wait(wait) = loop {
+            if let Err(wait) = counter.count(key(1)) {
+                break wait;
+            }
+        };
         assert!(wait <= Duration::from_millis(100));
         std::thread::sleep(wait);
         assert!(counter.count(key(1)).is_ok());

@@ -185,11 +185,29 @@ async fn a_cancellation_stops_them_all_and_keeps_what_was_done() {
 
     // A timeout is one, too.
     client
-        .batch_execute("set statement_timeout = '300ms'")
+        .batch_execute("set statement_timeout = '3s'")
         .await
         .unwrap();
     assert_eq!(code(for_each(&client, &statement).await), "57014");
     assert_eq!(who_has(&database, "done").await, "acme acme");
+}
+
+/// A DBA who holds that advisory lock.
+async fn holding(database: &Database, lock: i64) -> Client {
+    let dba = database.superuser().await;
+    dba.execute("select pg_advisory_lock($1)::text", &[&lock])
+        .await
+        .unwrap();
+    dba
+}
+
+/// Comes back when somebody waits for what this connection holds.
+async fn waits_for(dba: &Client) {
+    let waits = "select exists (select from pg_stat_activity
+                 where pg_backend_pid() = any (pg_blocking_pids(pid)))";
+    while !dba.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
@@ -199,12 +217,12 @@ async fn who_comes_and_who_goes_meanwhile() {
     let (_, client) = gateway(&database).await;
     let statement = format!(
         "insert into tenancy.tasks (title) values ('done');
-         select pg_sleep(case tenancy.current_tenant_id() when '{}' then 1.5 else 0 end)",
+         select case tenancy.current_tenant_id() when '{}' then pg_advisory_xact_lock(7)::text end",
         ids[0]
     );
+    let dba = holding(&database, 7).await;
     let (result, ()) = tokio::join!(for_each(&client, &statement), async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let dba = database.superuser().await;
+        waits_for(&dba).await;
         dba.execute(
             "select tenancy.suspend_tenant($1::text::uuid, 'unpaid')",
             &[&ids[1]],
@@ -212,6 +230,9 @@ async fn who_comes_and_who_goes_meanwhile() {
         .await
         .unwrap();
         with_tenants(&database, &["Initech"]).await;
+        dba.batch_execute("select pg_advisory_unlock(7)")
+            .await
+            .unwrap();
     });
     // Globex neither done nor failed.
     assert_eq!(result.unwrap(), (2, 0));
@@ -225,13 +246,14 @@ async fn locks_of_one_are_gone_in_the_turn_of_the_next() {
     let (login, client) = gateway(&database).await;
     let held = format!(
         "select pg_advisory_xact_lock(hashtext(tenancy.current_tenant_id()::text));
-         select pg_sleep(case tenancy.current_tenant_id() when '{}' then 1.5 else 0 end)",
+         select case tenancy.current_tenant_id() when '{}' then pg_advisory_xact_lock(7)::text end",
         ids[1]
     );
+    let dba = holding(&database, 7).await;
     let other = database.connect(&login).await;
     let is_free = |id: &str| format!("select pg_try_advisory_xact_lock(hashtext('{id}'))");
     let (result, ()) = tokio::join!(for_each(&client, &held), async {
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        waits_for(&dba).await;
         let free: bool = other
             .query_one(&is_free(&ids[0]), &[])
             .await
@@ -244,6 +266,9 @@ async fn locks_of_one_are_gone_in_the_turn_of_the_next() {
             .unwrap()
             .get(0);
         assert!(!free, "the second one has its turn");
+        dba.batch_execute("select pg_advisory_unlock(7)")
+            .await
+            .unwrap();
     });
     assert_eq!(result.unwrap(), (2, 0));
 }

@@ -102,7 +102,8 @@ async fn keys_are_rotated_under_load_and_no_good_token_is_refused() {
         KeyPair::es256("k4"),
     ];
 
-    let (stop, worked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let stop = AtomicBool::new(false);
+    let worked = [const { AtomicUsize::new(0) }; 3];
     let rotate = async {
         let mut old = first.clone();
         let mut held: Vec<&KeyPair> = Vec::new();
@@ -115,9 +116,11 @@ async fn keys_are_rotated_under_load_and_no_good_token_is_refused() {
             with_key(&dba, "activate_signing_key", &key.kid).await;
             all_sign_with(&[&one, &two], email, &key.kid).await;
             // Until nobody has a token of the old key any more.
-            let before = worked.load(Ordering::Relaxed);
-            while worked.load(Ordering::Relaxed) < before + 40 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            for worked in &worked {
+                let before = worked.load(Ordering::Relaxed);
+                while worked.load(Ordering::Relaxed) < before + 5 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
             }
             with_key(&dba, "retire_signing_key", &old).await;
             held.retain(|one| one.kid != old);
@@ -128,13 +131,12 @@ async fn keys_are_rotated_under_load_and_no_good_token_is_refused() {
         stop.store(true, Ordering::Relaxed);
     };
     let (refused, more, others, _) = tokio::join!(
-        work(&one, email, &stop, &worked),
-        work(&two, email, &stop, &worked),
-        work(&two, email, &stop, &worked),
+        work(&one, email, &stop, &worked[0]),
+        work(&two, email, &stop, &worked[1]),
+        work(&two, email, &stop, &worked[2]),
         rotate,
     );
     assert_eq!([refused, more, others].concat(), Vec::<String>::new());
-    assert!(worked.load(Ordering::Relaxed) > 100);
 
     // And what was signed with a key that is retired is refused, whatever its dates.
     let old = alice.get("/tasks").await;

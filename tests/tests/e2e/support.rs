@@ -1,8 +1,6 @@
 //! Support access with real connections: what stays when a transaction doesn't, and
 //! who can do what with what an operator was given.
 
-use std::time::Duration;
-
 use tests::{Cluster, Database, Durability};
 use tokio_postgres::{Client, Error};
 
@@ -366,16 +364,15 @@ async fn it_ends_by_the_clock() {
     let office = Office::new().await;
     let (id, token) = office.impersonate(", null, 1").await;
     let dba = office.database.superuser().await;
-    let soon = format!(
-        "update tenancy.support_access set expires_at = clock_timestamp() + interval '0.5 s' where id = '{id}'"
-    );
-    dba.execute(&soon, &[]).await.unwrap();
     begin_in(&office.support, &token).await.unwrap();
     end(&office.support, "commit").await;
     // Also in a transaction that began before.
-    end(&office.support, "begin").await;
+    end(&office.support, "begin isolation level repeatable read").await;
     office.support.query("select now()", &[]).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    let over = format!(
+        "update tenancy.support_access set expires_at = clock_timestamp() where id = '{id}'"
+    );
+    dba.execute(&over, &[]).await.unwrap();
     let refused = office
         .support
         .query("select tenancy.enter($1)", &[&token])
