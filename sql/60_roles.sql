@@ -8,7 +8,7 @@
  * for none of them.
  */
 
-create function tenancy_private.require_proof(variadic proofs text[])
+create function tenancy_private.require_context()
     returns void
     language plpgsql volatile
 as $$
@@ -17,6 +17,17 @@ begin
         raise exception 'no tenant has been entered'
             using errcode = 'TN001', hint = 'Call tenancy.enter(token) first, in the same transaction.';
     end if;
+end
+$$;
+comment on function tenancy_private.require_context() is
+    'TN001 without a context, whatever pg_tenancy.missing_context says.';
+
+create function tenancy_private.require_proof(variadic proofs text[])
+    returns void
+    language plpgsql volatile
+as $$
+begin
+    perform tenancy_private.require_context();
     if tenancy_private.context_proof() <> all (proofs) then
         raise exception 'that is for the people of the tenant'
             using errcode = 'TN207', hint = 'An owner or admin of the tenant does it, with a token of their own.';
@@ -31,10 +42,7 @@ create function tenancy_private.require_role(variadic roles text[])
     language plpgsql volatile
 as $$
 begin
-    if tenancy_private.context_proof() is null then
-        raise exception 'no tenant has been entered'
-            using errcode = 'TN001', hint = 'Call tenancy.enter(token) first, in the same transaction.';
-    end if;
+    perform tenancy_private.require_context();
     perform tenancy_private.check_role(tenancy.current_member_role(), roles);
 end
 $$;

@@ -22,18 +22,20 @@ use crate::trust::length;
 /// mark that stays with a condition while it is planned.
 const MARK: i32 = -7_377;
 
-/// Marks the boundaries of a query, before it is planned.
+/// Marks the boundaries of a query, before it is planned. Whether there are any:
+/// most queries of a database have none, and nothing to put first.
 ///
 /// # Safety
 /// A query that is about to be planned, and is nobody else's.
-pub unsafe fn mark(query: *mut pg_sys::Query) {
+pub unsafe fn mark(query: *mut pg_sys::Query) -> bool {
+    let mut has_any = false;
     // SAFETY: the caller's promise.
-    unsafe {
-        walk_query(query.cast(), std::ptr::null_mut());
-    }
+    unsafe { walk_query(query.cast(), (&raw mut has_any).cast()) };
+    has_any
 }
 
 unsafe extern "C-unwind" {
+    // From 16 on each is a macro around the second name, for type checks in C.
     #[cfg_attr(not(feature = "pg15"), link_name = "query_tree_walker_impl")]
     fn query_tree_walker(
         query: *mut pg_sys::Query,
@@ -42,7 +44,7 @@ unsafe extern "C-unwind" {
         flags: i32,
     ) -> bool;
     #[cfg_attr(not(feature = "pg15"), link_name = "expression_tree_walker_impl")]
-    fn expression_tree_walker(
+    pub fn expression_tree_walker(
         node: *mut pg_sys::Node,
         walker: unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool,
         context: *mut c_void,
@@ -50,14 +52,14 @@ unsafe extern "C-unwind" {
 }
 
 /// All levels of a query, also those within its policies.
-unsafe extern "C-unwind" fn walk_query(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+unsafe extern "C-unwind" fn walk_query(node: *mut pg_sys::Node, has_any: *mut c_void) -> bool {
     if node.is_null() {
         return false;
     }
-    // SAFETY: a node of the tree.
+    // SAFETY: a node of the tree, and the flag of `mark`.
     unsafe {
         if (*node).type_ != NodeTag::T_Query {
-            return expression_tree_walker(node, walk_query, context);
+            return expression_tree_walker(node, walk_query, has_any);
         }
         let query = node.cast::<pg_sys::Query>();
         let table = (*query).rtable;
@@ -65,35 +67,38 @@ unsafe extern "C-unwind" fn walk_query(node: *mut pg_sys::Node, context: *mut c_
             let entry = pg_sys::list_nth(table, i).cast::<pg_sys::RangeTblEntry>();
             let conditions = (*entry).securityQuals;
             for i in 0..length(conditions) {
-                mark_condition(pg_sys::list_nth(conditions, i).cast());
+                if mark_condition(pg_sys::list_nth(conditions, i).cast()) {
+                    *has_any.cast::<bool>() = true;
+                }
             }
         }
-        query_tree_walker(query, walk_query, context, 0)
+        query_tree_walker(query, walk_query, has_any, 0)
     }
 }
 
 /// A comparison whose function is leakproof, as the boundaries are. Policies of other
-/// kinds stay where PostgreSQL puts them.
-unsafe fn mark_condition(node: *mut pg_sys::Node) {
+/// kinds stay where PostgreSQL puts them. Whether it is one.
+unsafe fn mark_condition(node: *mut pg_sys::Node) -> bool {
     // SAFETY: a node of the tree; each has the type that its tag says.
     unsafe {
-        match (*node).type_ {
+        let (function, location) = match (*node).type_ {
             NodeTag::T_OpExpr => {
                 let compares = node.cast::<pg_sys::OpExpr>();
                 pg_sys::set_opfuncid(compares);
-                if (*compares).opfuncid == pg_sys::Oid::from(pg_sys::F_UUID_EQ) {
-                    (*compares).location = MARK;
-                }
+                ((*compares).opfuncid, &raw mut (*compares).location)
             }
             NodeTag::T_ScalarArrayOpExpr => {
                 let compares = node.cast::<pg_sys::ScalarArrayOpExpr>();
                 pg_sys::set_sa_opfuncid(compares);
-                if (*compares).opfuncid == pg_sys::Oid::from(pg_sys::F_UUID_EQ) {
-                    (*compares).location = MARK;
-                }
+                ((*compares).opfuncid, &raw mut (*compares).location)
             }
-            _ => {}
+            _ => return false,
+        };
+        let is_boundary = function == pg_sys::Oid::from(pg_sys::F_UUID_EQ);
+        if is_boundary {
+            *location = MARK;
         }
+        is_boundary
     }
 }
 

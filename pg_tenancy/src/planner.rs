@@ -47,13 +47,15 @@ unsafe extern "C-unwind" fn on_planning(
         if is_hidden && !pg_sys::has_bypassrls_privilege(pg_sys::GetUserId()) {
             pg_sys::Debug_print_plan = false;
         }
-        boundary_first::mark(query);
+        let has_boundary = boundary_first::mark(query);
         trust::plan_beside(query, params);
         let plan = match NEXT.get() {
             Some(next) => next(query, text, options, params),
             None => standard_planner(query, text, options, params),
         };
-        boundary_first::put_first(plan);
+        if has_boundary {
+            boundary_first::put_first(plan);
+        }
         plan
     }
 }

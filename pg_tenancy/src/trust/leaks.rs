@@ -9,6 +9,8 @@ use std::ffi::{CStr, c_char, c_void};
 use pgrx::pg_sys::NodeTag;
 use pgrx::{pg_guard, pg_sys};
 
+use crate::boundary_first::expression_tree_walker;
+
 use super::vetted::{Condition, Group, VETTED, Vetted};
 
 /// As many as people write, and few enough that the stack has room for them.
@@ -33,16 +35,6 @@ impl Look {
             vetted.function == function.to_u32() && self.trusts[vetted.group as usize]
         })
     }
-}
-
-unsafe extern "C-unwind" {
-    // From 16 on it is a macro around the second name, for type checks in C.
-    #[cfg_attr(not(feature = "pg15"), link_name = "expression_tree_walker_impl")]
-    fn expression_tree_walker(
-        node: *mut pg_sys::Node,
-        walker: unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool,
-        context: *mut c_void,
-    ) -> bool;
 }
 
 /// Whether an expression, or a list of them, leaks.
