@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::catalog::{Catalog, CatalogHolder};
 use crate::db::Pool;
 use crate::limiter::{Limiter, TrustedProxies};
 use crate::mail::Mailer;
@@ -33,6 +34,7 @@ struct Parts {
     keys_refresh: Duration,
     jwks_refresh: Duration,
     resets: Queue,
+    catalog: CatalogHolder,
 }
 
 /// How long what is made for a person lasts.
@@ -64,6 +66,7 @@ impl App {
             keys_refresh: settings.token.keys_refresh,
             jwks_refresh: settings.token.jwks_refresh,
             resets: Queue::new(RESETS, RESETS_AT_ONCE),
+            catalog: CatalogHolder::default(),
         })))
     }
 
@@ -113,5 +116,14 @@ impl App {
 
     pub fn resets(&self) -> &Queue {
         &self.0.resets
+    }
+
+    /// What is exposed, as far as the service knows.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.0.catalog.get()
+    }
+
+    pub fn set_catalog(&self, catalog: Catalog) {
+        self.0.catalog.set(catalog);
     }
 }

@@ -13,6 +13,7 @@
 pub mod app;
 pub mod body;
 pub mod caller;
+pub mod catalog;
 pub mod db;
 pub mod edge;
 pub mod error;
