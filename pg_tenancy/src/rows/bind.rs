@@ -31,14 +31,14 @@ struct Text {
     modifier: i32,
 }
 
-/// Binds a statement of that shape to values for its terms, the row's id where the
-/// verb takes one, and numbers where it takes limit and offset. TN405 for a value
-/// that is none.
+/// Binds a statement of that shape to values for its terms, the parts of the row's id
+/// where the verb takes one, and numbers where it takes limit and offset. TN405 for a
+/// value that is none.
 pub fn bind(
     relation: &'static Relation,
     shape: Shape,
     terms: Vec<Condition>,
-    id: Option<&str>,
+    id: &[String],
     numbers: &[i64],
 ) -> Result<Unread, Fault> {
     let verb = shape.verb;
@@ -48,10 +48,10 @@ pub fn bind(
     };
     let plan = Plans::get(relation, shape)?;
 
-    let id = id.map(|id| Condition {
-        field: relation.key,
+    let id = relation.keys.iter().zip(id).map(|(&key, part)| Condition {
+        field: key,
         operator: Operator::Equal,
-        text: Some(id.to_owned()),
+        text: Some(part.clone()),
     });
     let values: Vec<Condition> = terms
         .into_iter()

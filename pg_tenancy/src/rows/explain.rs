@@ -183,12 +183,12 @@ unsafe fn explain_execution(relation: &Relation, verb: Verb, code: i32) {
 
 /// The field that a constraint is about: its last one beside the tenant.
 fn about<'relation>(relation: &'relation Relation, constraint: &Constraint) -> &'relation str {
-    let tenant = &relation.fields[relation.tenant].column;
+    let tenant = relation.tenant.map(|place| &relation.fields[place].column);
     let column = constraint
         .columns
         .iter()
         .rev()
-        .find(|column| *column != tenant);
+        .find(|column| Some(*column) != tenant);
     column
         .and_then(|column| field_of(relation, column))
         .unwrap_or_default()

@@ -42,7 +42,7 @@ pub fn fields(relation: &Relation, json: &str, deed: Deed) -> Result<Vec<Conditi
             Deed::Insert => field.is_insertable,
             Deed::Update => field.is_updatable,
         };
-        if place == relation.tenant {
+        if Some(place) == relation.tenant {
             return Err(
                 Fault::new("TN403", format!("\"{name}\" is not yours to choose"))
                     .hint("Leave it out: the row belongs to the tenant that you have entered.")

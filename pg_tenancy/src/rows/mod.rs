@@ -59,22 +59,16 @@ fn delete_row(call: pg_sys::FunctionCallInfo) -> Answer {
 fn insert_row(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = relation_argument(call, Verb::Insert)?;
     let values = input::fields(relation, text_argument(call, 1)?, Deed::Insert)?;
-    let unread = bind(relation, shape_of(Verb::Insert, &values), values, None, &[])?;
+    let unread = bind(relation, shape_of(Verb::Insert, &values), values, &[], &[])?;
     // SAFETY: the values went into `bind`; what is alive here has no destructor.
     Ok(unsafe { one_row(call, relation, unread) })
 }
 
 fn update_row(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = relation_argument(call, Verb::Update)?;
-    let id = text_argument(call, 1)?;
+    let id = one_id(call, relation)?;
     let values = input::fields(relation, text_argument(call, 2)?, Deed::Update)?;
-    let unread = bind(
-        relation,
-        shape_of(Verb::Update, &values),
-        values,
-        Some(id),
-        &[],
-    )?;
+    let unread = bind(relation, shape_of(Verb::Update, &values), values, &id, &[])?;
     // SAFETY: as above.
     Ok(unsafe { one_row(call, relation, unread) })
 }
@@ -85,7 +79,7 @@ fn by_id(call: pg_sys::FunctionCallInfo, verb: Verb) -> Answer {
         relation,
         shape_of(verb, &[]),
         Vec::new(),
-        Some(text_argument(call, 1)?),
+        &one_id(call, relation)?,
         &[],
     )?;
     // SAFETY: as above.
@@ -106,6 +100,12 @@ fn relation_argument(
     cache::find(pg_sys::Oid::from(datum.value() as u32), verb.is_reading())
 }
 
+/// The id that is asked for, of a relation whose key is one column beside the tenant.
+fn one_id(call: pg_sys::FunctionCallInfo, relation: &Relation) -> Result<[String; 1], Fault> {
+    relation.only_key()?;
+    Ok([text_argument(call, 1)?.to_owned()])
+}
+
 /// A page that is asked for, in PostgreSQL's memory.
 struct Page {
     number: i64,
@@ -121,7 +121,7 @@ fn read_page(relation: &'static Relation, json: &str) -> Result<Page, Fault> {
         .is_counted
         .then(|| {
             let shape = shape_of(Verb::Count, &query.filter);
-            bind(relation, shape, query.filter.clone(), None, &[])
+            bind(relation, shape, query.filter.clone(), &[], &[])
         })
         .transpose()?;
     let shape = Shape {
@@ -132,7 +132,7 @@ fn read_page(relation: &'static Relation, json: &str) -> Result<Page, Fault> {
     Ok(Page {
         number,
         limit,
-        rows: bind(relation, shape, query.filter, None, &[limit, offset])?,
+        rows: bind(relation, shape, query.filter, &[], &[limit, offset])?,
         count,
     })
 }

@@ -75,7 +75,7 @@ fn sort(relation: &Relation, text: &str) -> Result<Vec<Sort>, Fault> {
             Some(name) => (name, true),
             None => (part, false),
         };
-        let can_sort = |field: &Field| field.is_readable && field.is_filterable && field.is_ordered;
+        let can_sort = |field: &Field| field.is_readable && field.is_sortable;
         let place = find(relation, name, can_sort, "Lists can be sorted by")?;
         if sorts.iter().any(|sort| sort.field == place) {
             return Err(refused("sort", "names a field twice"));
@@ -84,8 +84,9 @@ fn sort(relation: &Relation, text: &str) -> Result<Vec<Sort>, Fault> {
             field: place,
             is_descending,
         });
-        // What comes after the key has nothing left to order.
-        if place == relation.key {
+        // What comes after the whole key has nothing left to order.
+        let is_sorted = |key: &usize| sorts.iter().any(|sort| sort.field == *key);
+        if relation.keys.iter().all(is_sorted) {
             break;
         }
     }
@@ -120,11 +121,11 @@ pub fn find(
     hint: &str,
 ) -> Result<usize, Fault> {
     let place = relation.field(name).filter(|&place| {
-        is_good(&relation.fields[place]) && (place != relation.tenant || hint == "Fields are")
+        is_good(&relation.fields[place]) && (Some(place) != relation.tenant || hint == "Fields are")
     });
     place.ok_or_else(|| {
         let names: Vec<&str> = (0..relation.fields.len())
-            .filter(|&place| is_good(&relation.fields[place]) && place != relation.tenant)
+            .filter(|&place| is_good(&relation.fields[place]) && Some(place) != relation.tenant)
             .map(|place| relation.fields[place].name.as_str())
             .collect();
         unknown(relation, name).hint(format!("{hint} {}.", names.join(", ")))

@@ -20,10 +20,10 @@ pub struct Relation {
     pub fields: Vec<Field>,
     /// The places of those that can be read.
     pub readable: Vec<usize>,
-    /// The place of the tenant's column in `fields`.
-    pub tenant: usize,
-    /// The place of the key's other column.
-    pub key: usize,
+    /// The place of the tenant's column in `fields`; `None` where rows are everybody's.
+    pub tenant: Option<usize>,
+    /// The places of the key's other columns, in the order of its index.
+    pub keys: Vec<usize>,
     pub constraints: Vec<Constraint>,
     pub plans: Plans,
 }
@@ -53,11 +53,15 @@ pub struct Field {
     element_oid: pg_sys::Oid,
     pub is_builtin: bool,
     is_boundary: bool,
-    is_key: bool,
+    /// Its place in the primary key.
+    key_place: Option<i32>,
     pub is_readable: bool,
     pub is_insertable: bool,
     pub is_updatable: bool,
     pub is_filterable: bool,
+    /// Whether lists can be sorted by it.
+    #[serde(skip)]
+    pub is_sortable: bool,
     /// The type of its arrays; invalid where there is none.
     #[serde(skip, default = "no_type")]
     pub array_oid: pg_sys::Oid,
@@ -123,22 +127,18 @@ pub fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
             let known = pg_sys::lookup_type_cache(field.type_oid, pg_sys::TYPECACHE_LT_OPR as i32);
             field.is_ordered = (*known).lt_opr != pg_sys::InvalidOid;
         }
+        field.is_sortable = field.is_filterable && field.is_ordered;
         field.name = name;
     }
-    let only = |is_it: fn(&Field) -> bool| {
-        let mut places = (0..found.fields.len()).filter(|&i| is_it(&found.fields[i]));
-        places.next().filter(|_| places.next().is_none())
-    };
-    let (Some(tenant), Some(key)) = (
-        only(|field| field.is_boundary),
-        only(|field| field.is_key && !field.is_boundary),
-    ) else {
+    let tenant = only(&found.fields, |field| field.is_boundary);
+    let keys = keys(&found.fields);
+    if tenant.is_none() || keys.is_empty() {
         return Err(not_served(&format!(
-            "the primary key of {} is not the tenant and one column more",
+            "the primary key of {} is not the tenant and one column or more",
             found.name
         )));
-    };
-    if !found.fields[key].is_readable {
+    }
+    if !keys.iter().all(|&key| found.fields[key].is_readable) {
         return Err(not_served(&format!(
             "your role may not read the key of {}",
             found.name
@@ -155,21 +155,45 @@ pub fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
         name: found.name,
         fields: found.fields,
         tenant,
-        key,
+        keys,
         constraints: found.constraints,
         plans: Plans::default(),
     })
 }
 
+/// The place of the one field that is it.
+fn only(fields: &[Field], is_it: impl Fn(&Field) -> bool) -> Option<usize> {
+    let mut places = (0..fields.len()).filter(|&place| is_it(&fields[place]));
+    places.next().filter(|_| places.next().is_none())
+}
+
+/// The places of the primary key's columns beside the tenant, in its order.
+fn keys(fields: &[Field]) -> Vec<usize> {
+    let mut keys: Vec<usize> = (0..fields.len())
+        .filter(|&place| fields[place].key_place.is_some() && !fields[place].is_boundary)
+        .collect();
+    keys.sort_by_key(|&place| fields[place].key_place);
+    keys
+}
+
 pub fn not_served(why: &str) -> Fault {
     Fault::new("TN401", format!("not served: {why}")).hint(
-        "The row functions serve isolated tables whose primary key is the tenant and one column.",
+        "The row functions serve isolated tables whose primary key is the tenant and one column or more.",
     )
 }
 
 impl Relation {
-    pub fn key_field(&self) -> &Field {
-        &self.fields[self.key]
+    /// The one column of the key beside the tenant. TN401 where there are more.
+    pub fn only_key(&self) -> Result<usize, Fault> {
+        match self.keys[..] {
+            [key] => Ok(key),
+            _ => Err(not_served(&format!(
+                "the key of {} has {} columns beside the tenant, and this function takes one id",
+                self.name,
+                self.keys.len()
+            ))
+            .hint("Expose the table: tenancy.get_resource() and its like take an id of several parts.")),
+        }
     }
 
     pub fn field(&self, name: &str) -> Option<usize> {
@@ -233,9 +257,11 @@ select pg_catalog.json_build_object(
                 where p.polrelid = c.oid and p.polname = 'tenant_boundary'
                   and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
                   and d.refobjid = c.oid and d.refobjsubid = a.attnum),
-            'isKey', exists (
-                select from pg_catalog.pg_index as i
-                where i.indrelid = c.oid and i.indisprimary and a.attnum = any (i.indkey)),
+            'keyPlace', (
+                select u.place from pg_catalog.pg_index as i,
+                    pg_catalog.unnest(i.indkey) with ordinality as u (number, place)
+                where i.indrelid = c.oid and i.indisprimary
+                  and u.number = a.attnum and u.place <= i.indnkeyatts),
             'isReadable', coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'), false),
             'isInsertable', a.attgenerated = '' and a.attidentity <> 'a'
                 and coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT'), false),

@@ -50,7 +50,6 @@ pub struct Statement {
 impl Statement {
     pub fn new(relation: &Relation, shape: &Shape) -> Self {
         let name = &relation.name;
-        let key = relation.key_field();
         let with_value = shape
             .terms
             .iter()
@@ -59,7 +58,11 @@ impl Statement {
             .map(|&(place, operator)| parameter(&relation.fields[place], operator))
             .collect();
         let next = types.len() + 1;
-        let by_key = compares(key, Operator::Equal, next);
+        let by_key = by_key(relation, next);
+        let key_types = relation
+            .keys
+            .iter()
+            .map(|&key| relation.fields[key].type_oid);
         let places = shape.columns.as_ref().unwrap_or(&relation.readable);
         let columns = list(places.iter().map(|&i| relation.fields[i].quoted.clone()));
         let set: Vec<&str> = shape
@@ -83,7 +86,7 @@ impl Statement {
                 matching(relation, &shape.terms)
             ),
             Verb::Get => {
-                types.push(key.type_oid);
+                types.extend(key_types);
                 format!("select {columns} from {name} where {by_key}")
             }
             Verb::Insert if set.is_empty() => {
@@ -95,7 +98,7 @@ impl Statement {
                 list((1..next).map(|number| format!("${number}"))),
             ),
             Verb::Update => {
-                types.push(key.type_oid);
+                types.extend(key_types);
                 let changes = set
                     .iter()
                     .enumerate()
@@ -106,7 +109,7 @@ impl Statement {
                 )
             }
             Verb::Delete => {
-                types.push(key.type_oid);
+                types.extend(key_types);
                 format!("delete from {name} where {by_key} returning {columns}")
             }
         };
@@ -129,17 +132,27 @@ fn list(items: impl Iterator<Item = String>) -> String {
 
 /// The key is the last, so that every order is one, from page to page.
 fn order(relation: &Relation, sort: &[Sort]) -> String {
-    let key = Sort {
-        field: relation.key,
-        // Ids sort by time: without a wish, the newest comes first.
-        is_descending: sort.first().is_none_or(|first| first.is_descending),
-    };
-    let is_sorted = sort.iter().any(|sort| sort.field == relation.key);
-    let columns = sort.iter().chain((!is_sorted).then_some(&key));
-    list(columns.map(|sort| {
+    // Ids sort by time: without a wish, the newest comes first.
+    let is_descending = sort.first().is_none_or(|first| first.is_descending);
+    let is_sorted = |key: usize| sort.iter().any(|sort| sort.field == key);
+    let rest = relation.keys.iter().filter(|&&key| !is_sorted(key));
+    let rest = rest.map(|&key| Sort {
+        field: key,
+        is_descending,
+    });
+    list(sort.iter().copied().chain(rest).map(|sort| {
         let direction = if sort.is_descending { " desc" } else { "" };
         format!("{}{direction}", relation.fields[sort.field].quoted)
     }))
+}
+
+/// The row with the id whose parts are the parameters from this number on.
+fn by_key(relation: &Relation, first: usize) -> String {
+    let keys = relation.keys.iter().zip(first..);
+    let parts: Vec<String> = keys
+        .map(|(&key, number)| compares(&relation.fields[key], Operator::Equal, number))
+        .collect();
+    parts.join(" and ")
 }
 
 fn matching(relation: &Relation, terms: &[(usize, Operator)]) -> String {

@@ -37,6 +37,7 @@ mod read_only;
 mod release;
 mod reports;
 mod residue;
+mod row_keys;
 mod rows;
 mod session_ends;
 mod sessions;
