@@ -134,6 +134,7 @@ grant execute on function
 grant select (tenant_id, id, reason, ticket, read_only, login, created_at, expires_at, ended_at, ended_by)
     on tenancy.support_access to tenancy_app;
 grant execute on function tenancy_private.like_pattern(text) to tenancy_app;
+grant execute on function tenancy.enter(text, text) to tenancy_app;
 
 grant execute on function tenancy.set_tenant_context(uuid, uuid) to tenancy_gateway;
 grant execute on function

@@ -17,16 +17,18 @@ pub fn status(sqlstate: &str) -> Option<StatusCode> {
     Some(match sqlstate {
         "TN001" | "TN010" | "TN011" | "TN012" | "TN013" | "TN014" | "TN015" | "TN016" | "TN017"
         | "TN018" | "TN019" | "TN020" => StatusCode::UNAUTHORIZED,
-        "TN002" | "TN004" | "TN021" | "TN201" | "TN203" | "TN204" | "TN207" | "TN210" | "TN305"
-        | "42501" => StatusCode::FORBIDDEN,
+        "TN002" | "TN004" | "TN021" | "TN026" | "TN201" | "TN203" | "TN204" | "TN207" | "TN210"
+        | "TN305" | "42501" => StatusCode::FORBIDDEN,
         "TN024" | "TN205" | "TN303" | "TN311" | "TN401" | "TN503" | "TN505" | "TN601" | "TN603"
         | "TN605" => StatusCode::NOT_FOUND,
         "TN101" | "TN102" | "TN103" | "TN202" | "TN301" | "TN304" | "TN412" | "TN413" | "TN502"
         | "TN507" | "TN508" | "23505" => StatusCode::CONFLICT,
         "TN302" => StatusCode::GONE,
-        "TN022" | "TN104" | "TN105" | "TN106" | "TN206" | "TN306" | "TN310" | "TN402" | "TN403"
-        | "TN404" | "TN405" | "TN406" | "TN410" | "TN411" | "TN501" | "TN504" | "TN506"
-        | "TN602" | "TN604" | "TN851" | "23502" | "23503" | "23514" => StatusCode::BAD_REQUEST,
+        "TN022" | "TN027" | "TN104" | "TN105" | "TN106" | "TN206" | "TN306" | "TN310" | "TN402"
+        | "TN403" | "TN404" | "TN405" | "TN406" | "TN410" | "TN411" | "TN501" | "TN504"
+        | "TN506" | "TN602" | "TN604" | "TN851" | "23502" | "23503" | "23514" => {
+            StatusCode::BAD_REQUEST
+        }
         "TN003" | "TN023" | "TN025" | "TN211" | "TN841" | "TN842" | "TN843" | "TN844" | "TN852"
         | "TN901" | "TN902" => StatusCode::INTERNAL_SERVER_ERROR,
         // Of functions for the DBA, which the service never calls.

@@ -140,9 +140,10 @@ pgrx::extension_sql_file!("../../sql/70_accepting.sql", requires = ["69_api_keys
 pgrx::extension_sql_file!("../../sql/71_capsules.sql", requires = ["70_accepting"]);
 pgrx::extension_sql_file!("../../sql/72_each_tenant.sql", requires = ["71_capsules"]);
 pgrx::extension_sql_file!("../../sql/73_support.sql", requires = ["72_each_tenant"]);
+pgrx::extension_sql_file!("../../sql/86_named_tenant.sql", requires = ["73_support"]);
 pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
-    requires = ["73_support"],
+    requires = ["86_named_tenant"],
     finalize
 );
 

@@ -2,12 +2,15 @@
 //!
 //! All are for superusers: an application must not choose how it is guarded.
 
+mod options;
+
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
 use pgrx::{pg_guard, pg_sys};
 
+use self::options::{ON_EXPLAIN, ON_MISSING_CONTEXT, ON_NEW_TABLES};
 use crate::context;
 use crate::residue::{Allowed, Kind};
 use crate::trust::Group;
@@ -21,6 +24,7 @@ static mut EXPLAIN: c_int = ERROR_OR_REFUSE;
 static mut ALLOWED_RESIDUE: *mut c_char = ptr::null_mut();
 static mut COMPAT_SETTING: *mut c_char = ptr::null_mut();
 static mut TRUSTED_OPERATORS: *mut c_char = ptr::null_mut();
+static mut SELECT_TENANT: bool = false;
 static mut NEW_TABLES: c_int = NewTables::Warn as c_int;
 static mut NEW_TABLES_SCHEMAS: *mut c_char = ptr::null_mut();
 
@@ -44,6 +48,11 @@ pub fn is_explain_refused() -> bool {
     unsafe { EXPLAIN == ERROR_OR_REFUSE }
 }
 
+/// Whether a person's token may name another tenant of that person.
+pub fn is_tenant_selected() -> bool {
+    unsafe { SELECT_TENANT }
+}
+
 /// The plain setting that names the tenant as well, if any.
 pub fn compat_setting() -> Option<&'static CStr> {
     // SAFETY: a C string, or null before the settings are defined.
@@ -52,43 +61,6 @@ pub fn compat_setting() -> Option<&'static CStr> {
         (!name.is_null() && *name != 0).then(|| CStr::from_ptr(name))
     }
 }
-
-/// Arrays for PostgreSQL, which reads them as long as the backend lives.
-struct Options<const LENGTH: usize>([pg_sys::config_enum_entry; LENGTH]);
-// SAFETY: they are never written.
-unsafe impl<const LENGTH: usize> Sync for Options<LENGTH> {}
-
-const fn option(name: &'static CStr, value: c_int) -> pg_sys::config_enum_entry {
-    pg_sys::config_enum_entry {
-        name: name.as_ptr(),
-        val: value,
-        hidden: false,
-    }
-}
-
-const END: pg_sys::config_enum_entry = pg_sys::config_enum_entry {
-    name: ptr::null(),
-    val: 0,
-    hidden: false,
-};
-
-static ON_MISSING_CONTEXT: Options<3> = Options([
-    option(c"error", ERROR_OR_REFUSE),
-    option(c"empty", EMPTY_OR_ALLOW),
-    END,
-]);
-static ON_EXPLAIN: Options<3> = Options([
-    option(c"refuse", ERROR_OR_REFUSE),
-    option(c"allow", EMPTY_OR_ALLOW),
-    END,
-]);
-static ON_NEW_TABLES: Options<5> = Options([
-    option(c"ignore", NewTables::Ignore as c_int),
-    option(c"warn", NewTables::Warn as c_int),
-    option(c"refuse", NewTables::Refuse as c_int),
-    option(c"isolate", NewTables::Isolate as c_int),
-    END,
-]);
 
 /// Defines them, once per backend.
 pub fn define() {
@@ -129,6 +101,18 @@ pub fn define() {
             &raw mut NEW_TABLES,
             NewTables::Warn as c_int,
             &ON_NEW_TABLES.0,
+        );
+        pg_sys::DefineCustomBoolVariable(
+            c"pg_tenancy.select_tenant".as_ptr(),
+            c"Whether a person's token lets enter(token, tenant) into each tenant that the person is a member of.".as_ptr(),
+            ptr::null(),
+            &raw mut SELECT_TENANT,
+            false,
+            pg_sys::GucContext::PGC_SUSET,
+            0,
+            None,
+            None,
+            None,
         );
         words(
             c"pg_tenancy.new_tables_schemas",

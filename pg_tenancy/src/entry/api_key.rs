@@ -8,6 +8,7 @@ use std::cell::Cell;
 use pgrx::{Spi, pg_sys};
 use uuid::Uuid;
 
+use super::named::Named;
 use super::require_active;
 use crate::committed::Question;
 use crate::context::{Context, Epochs, Proof, Role};
@@ -47,8 +48,8 @@ struct Found {
     is_noted: bool,
 }
 
-/// TN004, TN018.
-pub fn prove(key: &str) -> Result<Context, Fault> {
+/// TN004, TN018, TN026.
+pub fn prove(key: &str, named: &Named) -> Result<Context, Fault> {
     if key.len() != LENGTH {
         return Err(no_good_key());
     }
@@ -65,6 +66,7 @@ pub fn prove(key: &str) -> Result<Context, Fault> {
         })?
         .ok_or_else(no_good_key)?;
     require_active(found.tenant_status.as_deref())?;
+    named.require(found.tenant_id)?;
     if !found.is_noted && can_write() {
         note_use(&found)?;
     }

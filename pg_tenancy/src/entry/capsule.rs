@@ -5,19 +5,21 @@
 //! person nor the tenant has had all tokens revoked since it was sealed. The end of
 //! the session that it was sealed in does not end it: a job outlives the browser.
 
-use std::cell::Cell;
+mod look_up;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pgrx::pg_sys;
 use uuid::Uuid;
 
+use self::look_up::{Again, find_key, look_up, look_up_again};
 use super::api_key::no_good_key;
+use super::named::Named;
 use super::{become_sealed, not_a_member, require_active};
 use crate::capsule::{self, Content};
-use crate::committed::Question;
-use crate::context::{self, Context, Epochs, Proof, Role, Sealed};
+use crate::context::{self, Context, Proof, Role, Sealed};
 use crate::fault::Fault;
-use crate::function::{Answer, argument, content, null, text_argument, text_datum, uuid_datum};
+use crate::function::{Answer, argument, content, null, text_argument, text_datum};
 use crate::readers;
 
 pub use crate::capsule::PREFIX;
@@ -51,7 +53,11 @@ fn require_good_context(call: pg_sys::FunctionCallInfo) -> Answer {
 }
 
 fn enter_sealed(call: pg_sys::FunctionCallInfo) -> Answer {
-    enter(text_argument(call, 0)?, Some(text_argument(call, 1)?))
+    enter(
+        text_argument(call, 0)?,
+        Some(text_argument(call, 1)?),
+        &Named::Any,
+    )
 }
 
 fn current_purpose(call: pg_sys::FunctionCallInfo) -> Answer {
@@ -60,8 +66,8 @@ fn current_purpose(call: pg_sys::FunctionCallInfo) -> Answer {
     Ok(purpose.map_or_else(|| null(call), |purpose| text_datum(&purpose)))
 }
 
-/// Enters with it. TN002, TN003, TN004, TN015, TN018, TN019.
-pub fn enter(capsule: &str, purpose: Option<&str>) -> Answer {
+/// Enters with it. TN002, TN003, TN004, TN015, TN018, TN019, TN026.
+pub fn enter(capsule: &str, purpose: Option<&str>, named: &Named) -> Answer {
     let content = open(capsule).ok_or_else(not_good)?;
     if now() >= content.exp || content.exp - content.iat > LONGEST {
         return Err(Fault::new("TN019", "the capsule has expired")
@@ -88,6 +94,7 @@ pub fn enter(capsule: &str, purpose: Option<&str>) -> Answer {
     if content.epochs != found.epochs {
         return Err(revoked("since it was sealed"));
     }
+    named.require(content.tenant)?;
     let context = Context {
         tenant_id: content.tenant,
         user_id: content.user,
@@ -156,9 +163,7 @@ fn seal(call: pg_sys::FunctionCallInfo) -> Answer {
 fn open(capsule: &str) -> Option<Content> {
     let closed = capsule::read(capsule)?;
     let number = i32::try_from(closed.key).ok()?;
-    let key = KEY
-        .ask(&[Some(pg_sys::Datum::from(number))], |row| row?.bytes(1))
-        .ok()??;
+    let key = find_key(number).ok()??;
     closed.open(&key)
 }
 
@@ -185,122 +190,10 @@ fn revoked(since: &str) -> Fault {
     .hint("Log in again, and seal a new one.")
 }
 
-thread_local! {
-    static KEY_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
-    static OPEN_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
-    static SEAL_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
-}
-
-const KEY: Question = Question {
-    sql: c"
-        select k.secret from tenancy.seal_keys as k
-        where k.number = $1 and (k.valid_until is null or k.valid_until > clock_timestamp())",
-    types: &[pg_sys::INT4OID],
-    plan: &KEY_PLAN,
-};
-
-const FOR_OPENING: Question = Question {
-    sql:
-        c"
-        select t.status, m.role, k.role,
-            encode(timestamptz_send(t.tokens_valid_from), 'hex'),
-            encode(timestamptz_send(u.tokens_valid_from), 'hex')
-        from (select 1) as one
-        left join tenancy.tenants as t on t.id = $1
-        left join tenancy.users as u on u.id = $2
-        left join tenancy.memberships as m on m.tenant_id = t.id and m.user_id = u.id
-        left join tenancy.api_keys as k on k.tenant_id = t.id and k.id = $3
-            and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())",
-    types: &[pg_sys::UUIDOID, pg_sys::UUIDOID, pg_sys::UUIDOID],
-    plan: &OPEN_PLAN,
-};
-
-#[derive(Default)]
-struct Found {
-    tenant_status: Option<String>,
-    role: Option<Role>,
-    key_role: Option<Role>,
-    epochs: Epochs,
-}
-
-fn look_up(content: &Content) -> Result<Found, Fault> {
-    let arguments = [
-        Some(uuid_datum(content.tenant)),
-        content.user.map(uuid_datum),
-        content.proof_id.map(uuid_datum),
-    ];
-    FOR_OPENING.ask(&arguments, |row| {
-        let Some(row) = row else {
-            return Found::default();
-        };
-        let role = |column| row.text(column).and_then(|name| Role::parse(&name));
-        Found {
-            tenant_status: row.text(1),
-            role: role(2),
-            key_role: role(3),
-            epochs: Epochs::of(row.text(4), row.text(5)),
-        }
-    })
-}
-
-const AGAIN: Question = Question {
-    sql: c"
-        select k.number::text, k.secret,
-            encode(timestamptz_send(t.tokens_valid_from), 'hex'),
-            encode(timestamptz_send(u.tokens_valid_from), 'hex'),
-            t.status,
-            case when greatest(t.tokens_valid_from, u.tokens_valid_from) > now() then 'since' end,
-            (select 'living' from tenancy.sessions as s
-             where s.tenant_id = t.id and s.id = $3 and s.ended_at is null and s.expires_at > clock_timestamp()),
-            (select 'good' from tenancy.api_keys as a
-             where a.tenant_id = t.id and a.id = $4 and a.revoked_at is null
-               and (a.expires_at is null or a.expires_at > clock_timestamp()))
-        from tenancy.tenants as t
-        left join tenancy.users as u on u.id = $2
-        left join tenancy.seal_keys as k on k.valid_until is null
-        where t.id = $1
-        order by k.number desc
-        limit 1",
-    types: &[
-        pg_sys::UUIDOID,
-        pg_sys::UUIDOID,
-        pg_sys::UUIDOID,
-        pg_sys::UUIDOID,
-    ],
-    plan: &SEAL_PLAN,
-};
-
-/// What is found when this context is looked at once more.
-struct Again {
-    key: Option<(u32, Vec<u8>)>,
-    epochs: Epochs,
-    tenant_status: Option<String>,
-    is_revoked_since: bool,
-    has_session: bool,
-    has_api_key: bool,
-}
-
 /// Whether who entered could still enter, as it is committed now: a transaction can be
 /// left open, and what it makes would outlast a logout. TN002, TN004, TN015, TN018.
 fn look_again(context: &Context) -> Result<Again, Fault> {
-    let arguments = [
-        Some(uuid_datum(context.tenant_id)),
-        context.user_id.map(uuid_datum),
-        context.session_id.map(uuid_datum),
-        context.proof.id().map(uuid_datum),
-    ];
-    let found = AGAIN.ask(&arguments, |row| {
-        let row = row?;
-        let number = row.text(1).and_then(|number| number.parse().ok());
-        Some(Again {
-            key: number.zip(row.bytes(2)),
-            epochs: Epochs::of(row.text(3), row.text(4)),
-            tenant_status: row.text(5),
-            is_revoked_since: row.text(6).is_some(),
-            has_session: row.text(7).is_some(),
-            has_api_key: row.text(8).is_some(),
-        })
-    })?;
+    let found = look_up_again(context)?;
     let found = found.ok_or_else(not_a_member)?;
     require_active(found.tenant_status.as_deref())?;
     let is_good = match (context.proof, context.session_id) {

@@ -7,6 +7,7 @@
 mod api_key;
 mod capsule;
 mod jwt;
+mod named;
 mod support;
 
 use std::cell::Cell;
@@ -14,12 +15,20 @@ use std::cell::Cell;
 use pgrx::pg_sys;
 use uuid::Uuid;
 
+use self::named::Named;
 use crate::committed::Question;
 use crate::context::{self, Context, Epochs, Proof, Role, Sealed};
 use crate::fault::{self, Fault};
-use crate::function::{Answer, null, text_argument, text_datum, uuid_argument, uuid_datum};
+use crate::function::{
+    Answer, argument, null, text_argument, text_datum, uuid_argument, uuid_datum,
+};
 
 sql_function!(tenancy_enter, pg_finfo_tenancy_enter, enter);
+sql_function!(
+    tenancy_enter_named,
+    pg_finfo_tenancy_enter_named,
+    enter_named
+);
 sql_function!(
     tenancy_set_tenant_context,
     pg_finfo_tenancy_set_tenant_context,
@@ -37,14 +46,29 @@ sql_function!(
 );
 sql_function!(tenancy_role_now, pg_finfo_tenancy_role_now, role_now);
 
-/// A proof says by its first letters what it is; without them it is a JWT.
 fn enter(call: pg_sys::FunctionCallInfo) -> Answer {
-    let proof = text_argument(call, 0)?;
+    enter_with(text_argument(call, 0)?, &Named::Any)
+}
+
+fn enter_named(call: pg_sys::FunctionCallInfo) -> Answer {
+    // As enter(), which is STRICT.
+    if argument(call, 0).is_none() {
+        return Ok(null(call));
+    }
+    let named = match argument(call, 1) {
+        None => Named::Any,
+        Some(_) => Named::read(text_argument(call, 1)?)?,
+    };
+    enter_with(text_argument(call, 0)?, &named)
+}
+
+/// A proof says by its first letters what it is; without them it is a JWT.
+fn enter_with(proof: &str, named: &Named) -> Answer {
     let context = match proof.get(..4) {
-        Some(api_key::PREFIX) => api_key::prove(proof)?,
-        Some(capsule::PREFIX) => return capsule::enter(proof, None),
-        Some(support::PREFIX) => support::prove(proof)?,
-        _ => jwt::prove(proof)?,
+        Some(api_key::PREFIX) => api_key::prove(proof, named)?,
+        Some(capsule::PREFIX) => return capsule::enter(proof, None, named),
+        Some(support::PREFIX) => support::prove(proof, named)?,
+        _ => jwt::prove(proof, named)?,
     };
     become_context(context)
 }

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use pgrx::pg_sys;
 use uuid::Uuid;
 
+use super::named::Named;
 use super::require_active;
 use crate::committed::Question;
 use crate::context::{self, Context, Epochs, Proof, Role};
@@ -19,13 +20,15 @@ pub const PREFIX: &str = "pgs_";
 /// With the prefix.
 const LENGTH: usize = 47;
 
-/// TN004, TN020; 53400 and 58000 where the audit log can't be written.
-pub fn prove(proof: &str) -> Result<Context, Fault> {
+/// TN004, TN020, TN026; 53400 and 58000 where the audit log can't be written.
+pub fn prove(proof: &str, named: &Named) -> Result<Context, Fault> {
     if proof.len() != LENGTH {
         return Err(not_good());
     }
     let access = look_up(proof)?.ok_or_else(not_good)?;
     require_active(Some(&access.tenant_status))?;
+    // Before the audit: nothing was entered.
+    named.require(access.tenant_id)?;
     // The first one stays, so that a second is no new look, or refused.
     if context::current().is_none() {
         let arguments = [

@@ -246,6 +246,6 @@ pub fn find_foreign(
 }
 
 /// Seconds since 1970, as PostgreSQL can take them for a time: not beyond the year 9999.
-fn moment(seconds: u64) -> i64 {
+pub fn moment(seconds: u64) -> i64 {
     i64::try_from(seconds.min(253_402_300_799)).unwrap_or_default()
 }

@@ -12,9 +12,11 @@ use std::cell::RefCell;
 use uuid::Uuid;
 
 use self::look_up::{Issuer, Standing, find_foreign, look_up};
+use super::named::{self, Found, Named};
 use super::{not_a_member, require_active};
 use crate::context::{Context, Epochs, Proof, Role};
 use crate::fault::Fault;
+use crate::settings;
 use crate::token::{Claimed, Refusal, Rules, Seen, Verified};
 
 /// Whose token it is, and where it leads: all of it looked up here.
@@ -35,10 +37,11 @@ pub struct Bearer {
     tenant_status: Option<String>,
     role: Option<Role>,
     epochs: Epochs,
+    issued_at: u64,
 }
 
-/// TN002, TN004, TN010 to TN015, TN021.
-pub fn prove(token: &str) -> Result<Context, Fault> {
+/// TN002, TN004, TN010 to TN015, TN021, TN026.
+pub fn prove(token: &str, named: &Named) -> Result<Context, Fault> {
     let bearer = verify(token)?;
     if bearer.purpose.is_some() {
         return Err(
@@ -46,21 +49,63 @@ pub fn prove(token: &str) -> Result<Context, Fault> {
                 .hint("Log in for a token."),
         );
     }
+    if let Some(tenant_id) = selected(&bearer, named)? {
+        return prove_member(&bearer, tenant_id);
+    }
     if !bearer.names_tenant {
         return Err(Refusal::NO_TENANT.into());
     }
     let tenant_id = bearer.tenant_id.ok_or_else(not_a_member)?;
     let role = bearer.role.ok_or_else(not_a_member)?;
     require_active(bearer.tenant_status.as_deref())?;
-    Ok(Context {
+    named.require(tenant_id)?;
+    Ok(bearer.context(tenant_id, role, bearer.epochs))
+}
+
+/// The tenant that was named in place of the token's own, where that is let. Not by the
+/// token of an issuer that speaks for one tenant. TN026 where there is none of that name.
+fn selected(bearer: &Bearer, named: &Named) -> Result<Option<Uuid>, Fault> {
+    if matches!(named, Named::Any) || !settings::is_tenant_selected() || bearer.is_of_one_tenant {
+        return Ok(None);
+    }
+    match named.id()? {
+        Found::One(id) if bearer.tenant_id != Some(id) => Ok(Some(id)),
+        Found::None => Err(named::another_tenant()),
+        _ => Ok(None),
+    }
+}
+
+/// Into a tenant that is not the token's own, as what the person is there. The session
+/// lives, and the token's own tenant lets nobody in: it may be suspended.
+/// TN004, TN015, TN026.
+fn prove_member(bearer: &Bearer, tenant_id: Uuid) -> Result<Context, Fault> {
+    let member = named::find_member(
         tenant_id,
-        user_id: Some(bearer.user_id),
-        role: Some(role),
-        session_id: bearer.session_id,
-        proof: Proof::Token,
-        is_read_only: role == Role::Viewer,
-        epochs: bearer.epochs,
-    })
+        bearer.user_id,
+        bearer.tenant_id.zip(bearer.session_id),
+        look_up::moment(bearer.issued_at),
+    )?
+    .ok_or_else(named::another_tenant)?;
+    let role = member.role.ok_or_else(named::another_tenant)?;
+    require_active(member.tenant_status.as_deref())?;
+    if member.is_revoked {
+        return Err(session_ended());
+    }
+    Ok(bearer.context(tenant_id, role, member.epochs))
+}
+
+impl Bearer {
+    fn context(&self, tenant_id: Uuid, role: Role, epochs: Epochs) -> Context {
+        Context {
+            tenant_id,
+            user_id: Some(self.user_id),
+            role: Some(role),
+            session_id: self.session_id,
+            proof: Proof::Token,
+            is_read_only: role == Role::Viewer,
+            epochs,
+        }
+    }
 }
 
 /// What a token, or a word, says: key, signature, issuer, dates and session are good.
@@ -112,6 +157,7 @@ fn ours(verified: &Verified<'_>, standing: Standing, has_session: bool) -> Resul
         tenant_status: standing.tenant_status,
         role: standing.role,
         epochs: standing.epochs,
+        issued_at: verified.issued_at(),
     })
 }
 
@@ -148,6 +194,7 @@ fn foreign(verified: &Verified<'_>, issuer: Issuer) -> Result<Bearer, Fault> {
         tenant_status: standing.tenant_status,
         role: standing.role,
         epochs: standing.epochs,
+        issued_at: verified.issued_at(),
     })
 }
 
