@@ -1,19 +1,25 @@
 //! The query string of a list, on its way to the database.
 //!
-//! `page`, `limit`, `count`, `sort` and `fields` are passed on as they came, and
-//! everything else is a filter. Whether they make sense, the database says. Here it is only made sure that
-//! the string is what it seems: no broken escape, no parameter twice.
+//! Options such as `page` and `sort` are passed on as they came, and everything else is a
+//! filter; a field that is called like an option is filtered by as `page[eq]=1`. Whether
+//! they make sense, the database says. Here it is only made sure that the string is what
+//! it seems: no broken escape, no parameter twice.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::db::Json;
+use crate::percent::{self, Broken};
 use crate::problem::{Problem, Result};
+
+const OPTIONS: [&str; 8] = [
+    "page", "limit", "cursor", "count", "sort", "fields", "include", "deleted",
+];
 
 #[derive(Default, Serialize)]
 struct Query {
     #[serde(flatten)]
-    page: Map<String, Value>,
+    options: Map<String, Value>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     filter: Map<String, Value>,
 }
@@ -26,8 +32,8 @@ pub fn parse(raw: &str) -> Result<Json> {
         let (name, value) = (decode(name)?, decode(value)?);
         let twice = || Problem::bad_field(&name, "is given twice");
         match name.as_str() {
-            "page" | "limit" | "count" | "sort" | "fields" => {
-                if query.page.insert(name.clone(), value.into()).is_some() {
+            option if OPTIONS.contains(&option) => {
+                if query.options.insert(name.clone(), value.into()).is_some() {
                     return Err(twice());
                 }
             }
@@ -74,33 +80,13 @@ fn add_filter(filter: &mut Map<String, Value>, name: &str, value: String) -> Opt
 }
 
 fn decode(text: &str) -> Result<String> {
-    let broken = || Problem::bad_request("invalid_query", "The query string has a broken escape.");
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else {
-                    return Err(broken());
-                };
-                high << 4 | low
-            }
-            byte => byte,
-        });
-    }
-    if decoded.contains(&0) {
-        return Err(Problem::bad_request(
-            "invalid_query",
-            "The query string must not contain a NUL character.",
-        ));
-    }
-    String::from_utf8(decoded).map_err(|_| broken())
-}
-
-fn digit(byte: Option<u8>) -> Option<u8> {
-    let digit = char::from(byte?).to_digit(16)?;
-    u8::try_from(digit).ok()
+    percent::decode(&text.replace('+', " ")).map_err(|broken| {
+        let detail = match broken {
+            Broken::Escape => "The query string has a broken escape.",
+            Broken::Nul => "The query string must not contain a NUL character.",
+        };
+        Problem::bad_request("invalid_query", detail)
+    })
 }
 
 #[cfg(test)]
@@ -109,7 +95,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn parameters_become_a_page_and_filters_and_stay_texts() {
+    fn parameters_become_options_and_filters_and_stay_texts() {
         for (raw, expected) in [
             ("", json!({})),
             ("&&", json!({})),
@@ -131,6 +117,14 @@ mod tests {
             (
                 "dueOn[gte]=1&dueOn%5Blt%5D=2&id[eq]=x",
                 json!({"filter": {"dueOn": {"gte": "1", "lt": "2"}, "id": "x"}}),
+            ),
+            (
+                "cursor=c&include=project&deleted=only",
+                json!({"cursor": "c", "include": "project", "deleted": "only"}),
+            ),
+            (
+                "page=2&page[eq]=1&sort[gt]=a",
+                json!({"page": "2", "filter": {"page": "1", "sort": {"gt": "a"}}}),
             ),
             (
                 "a[ne]=1&a=2&b=3&b[ne]=4",
