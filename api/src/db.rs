@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub use self::call::{Call, Failure};
 pub use self::json::Json;
 pub use self::keys::Issuer;
-pub use self::pool::Pool;
+pub use self::pool::{Connection, Pool};
 pub use self::rows::Table;
 pub use self::sessions::Session;
 pub use self::startup::Verdict;
@@ -34,10 +34,12 @@ mod pool;
 mod rows;
 mod sessions;
 mod startup;
+mod tls;
 
 const ME: &str = "select tenancy.me() from tenancy.enter($1)";
 const REPORT_TENANTS: &str = "select tenancy.platform_report_tenants() from tenancy.enter($1)";
 const ASSERT_SERVICE: &str = "select tenancy.assert_service($1)";
+const STATEMENT_TIMEOUT: &str = "select current_setting('statement_timeout')";
 const VERSION: &str = "select tenancy.version()";
 
 /// The database, for a handler. It exists only after the database has accepted this service.

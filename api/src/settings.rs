@@ -14,15 +14,19 @@ use clap::{Args, Parser};
 pub use self::attempts::{AttemptSettings, Networks, Rate};
 pub use self::database::DatabaseSettings;
 pub use self::duration::duration;
+pub use self::encryption::{Authorities, Encryption};
 pub use self::mail::MailSettings;
 pub use self::secret::Secret;
+pub use self::switch::switch;
 pub use self::token::TokenSettings;
 
 mod attempts;
 mod database;
 mod duration;
+mod encryption;
 mod mail;
 mod secret;
+mod switch;
 mod token;
 
 #[derive(Parser, Clone, Debug)]

@@ -85,6 +85,17 @@ impl Api {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Waits until it has logged this.
+    pub async fn has_logged(&self, text: &str) {
+        for _ in 0..600 {
+            if self.log().contains(text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the API doesn't log {text:?}:\n{}", self.log());
+    }
+
     /// SIGTERM, which is how a service is asked to end.
     pub fn terminate(&self) {
         let pid = self.child.id().to_string();

@@ -23,10 +23,11 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{CancelToken, NoTls, Row};
+use tokio_postgres::{CancelToken, Row};
 
 use super::Pool;
 use super::pool::Lease;
+use super::tls::Connector;
 use crate::caller::Caller;
 use crate::error::leaves_a_sound_connection;
 
@@ -102,20 +103,30 @@ impl Pool {
 
     pub async fn rows(&self, call: Call) -> Result<Vec<Row>, Failure> {
         let lease = self.lease().await?;
-        let statement = lease
-            .prepare_typed_cached(&call.statement, &call.types)
-            .await
-            .map_err(Failure::Query)?;
-
         let cancel = lease.cancel_token();
-        let query: Query = Box::pin(async move {
-            let values: Vec<_> = call.values.iter().map(|value| &**value as _).collect();
-            let answer = lease.query(&statement, &values).await;
-            (lease, answer)
-        });
+        let query: Query = if self.is_prepared {
+            let statement = lease
+                .prepare_typed_cached(&call.statement, &call.types)
+                .await
+                .map_err(Failure::Query)?;
+            Box::pin(async move {
+                let values: Vec<_> = call.values.iter().map(|value| &**value as _).collect();
+                let answer = lease.query(&statement, &values).await;
+                (lease, answer)
+            })
+        } else {
+            // Parsed each time, and kept nowhere; still one round trip.
+            Box::pin(async move {
+                let values = call.values.iter().map(|value| &**value as _);
+                let typed: Vec<_> = values.zip(call.types).collect();
+                let answer = lease.query_typed(&call.statement, &typed).await;
+                (lease, answer)
+            })
+        };
         let (lease, answer) = Running {
             query: Some(query),
             cancel,
+            connector: self.connector.clone(),
             started: Instant::now(),
             statement_timeout: self.statement_timeout,
             patience: self.connect_timeout,
@@ -136,6 +147,7 @@ type Query = Pin<Box<dyn Future<Output = Answer> + Send>>;
 struct Running {
     query: Option<Query>,
     cancel: CancelToken,
+    connector: Connector,
     started: Instant,
     statement_timeout: Duration,
     patience: Duration,
@@ -161,6 +173,7 @@ impl Drop for Running {
         if let (Some(query), Ok(runtime)) = (self.query.take(), Handle::try_current()) {
             let abandoned = Abandoned {
                 cancel: self.cancel.clone(),
+                connector: self.connector.clone(),
                 cancelled_in_time: self.started + self.statement_timeout,
                 patience: self.patience,
             };
@@ -172,6 +185,7 @@ impl Drop for Running {
 /// A query that nobody waits for any more.
 struct Abandoned {
     cancel: CancelToken,
+    connector: Connector,
     cancelled_in_time: Instant,
     patience: Duration,
 }
@@ -179,7 +193,8 @@ struct Abandoned {
 impl Abandoned {
     async fn end(self, mut query: Query) {
         for attempt in 1..=CANCEL_ATTEMPTS {
-            if let Ok(Err(reason)) = timeout(self.patience, self.cancel.cancel_query(NoTls)).await {
+            let cancel = self.cancel.cancel_query(self.connector.clone());
+            if let Ok(Err(reason)) = timeout(self.patience, cancel).await {
                 tracing::warn!(%reason, "a query could not be cancelled");
             }
             let Ok((lease, answer)) = timeout(self.patience, &mut query).await else {

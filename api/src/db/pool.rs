@@ -12,18 +12,27 @@ use std::time::Duration;
 use deadpool_postgres::{
     ClientWrapper, Manager, ManagerConfig, Object, RecyclingMethod, Runtime, Timeouts,
 };
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, Config, Socket};
 
 use super::call::Failure;
+use super::tls::{self, Connector};
 use crate::settings::DatabaseSettings;
 
 #[derive(Clone)]
 pub struct Pool {
     connections: deadpool_postgres::Pool,
+    config: Config,
+    pub(super) connector: Connector,
+    pub(super) is_prepared: bool,
+    is_behind_a_pooler: bool,
     accepted: Arc<AtomicBool>,
+    /// The server ends no query before it: a cancelled one was cancelled by us.
     pub(super) statement_timeout: Duration,
     pub(super) connect_timeout: Duration,
 }
+
+/// What reads from a connection and writes to it.
+pub type Connection = tokio_postgres::Connection<Socket, tls::Stream>;
 
 /// How many connections there are, and who waits.
 pub struct PoolStatus {
@@ -36,9 +45,11 @@ pub struct PoolStatus {
 impl Pool {
     /// Connects to nothing yet. Fails when the settings describe no database.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, String> {
+        let (config, encryption) = settings.connection()?;
+        let connector = tls::connector(&encryption)?;
         let manager = Manager::from_config(
-            settings.config()?,
-            NoTls,
+            config.clone(),
+            connector.clone(),
             ManagerConfig {
                 // A statement is its own transaction, so there is nothing to clean.
                 recycling_method: RecyclingMethod::Fast,
@@ -56,10 +67,29 @@ impl Pool {
             .map_err(|error| error.to_string())?;
         Ok(Self {
             connections,
+            config,
+            connector,
+            is_prepared: settings.is_prepared(),
+            is_behind_a_pooler: settings.db_pooler,
             accepted: Arc::default(),
-            statement_timeout: settings.statement_timeout,
+            // Behind a pooler the limit is the role's, so nobody here knows what cancelled.
+            statement_timeout: match settings.db_pooler {
+                true => Duration::ZERO,
+                false => settings.statement_timeout,
+            },
             connect_timeout: settings.connect_timeout,
         })
+    }
+
+    /// A connection beside the pool, encrypted like all, for what outlives a request: LISTEN.
+    /// Its second half has to be polled.
+    pub async fn connect(&self) -> Result<(Client, Connection), tokio_postgres::Error> {
+        self.config.connect(self.connector.clone()).await
+    }
+
+    /// Whether a pooler in transaction mode is between, which knows no LISTEN.
+    pub fn is_behind_a_pooler(&self) -> bool {
+        self.is_behind_a_pooler
     }
 
     /// Whether the database has accepted this service since it started.

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio_postgres::Config;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::SslMode as Wire;
 
-use super::{Secret, duration};
+use super::encryption::{Encryption, SslMode, is_socket, split};
+use super::{Secret, duration, given, switch};
 
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseSettings {
@@ -38,6 +39,22 @@ pub struct DatabaseSettings {
     #[arg(long, env = "DB_NAME", default_value = "pg_tenancy")]
     pub db_name: String,
 
+    /// Encryption to the database, as libpq means it; by default require, and disable on this machine.
+    #[arg(long, env = "DB_SSLMODE", value_enum)]
+    pub db_sslmode: Option<SslMode>,
+
+    /// PEM file of the authorities that may vouch for the database's server, or system for the system's.
+    #[arg(long, env = "DB_SSLROOTCERT")]
+    pub db_sslrootcert: Option<String>,
+
+    /// A pooler in transaction mode is between: no start-up options, and statements aren't kept.
+    #[arg(long, env = "DB_POOLER", default_value = "off", value_parser = switch, action = clap::ArgAction::Set)]
+    pub db_pooler: bool,
+
+    /// Prepare statements once per connection; by default on, and off behind a pooler.
+    #[arg(long, env = "DB_PREPARED", value_parser = switch)]
+    pub db_prepared: Option<bool>,
+
     /// Connections to the database, at most.
     #[arg(long, env = "POOL_SIZE", default_value = "10")]
     pub pool_size: NonZeroUsize,
@@ -57,20 +74,43 @@ pub struct DatabaseSettings {
 
 impl DatabaseSettings {
     /// The connection that these settings describe, or what is wrong with them, without a secret in it.
-    pub fn config(&self) -> Result<Config, String> {
-        let mut config = match self.url() {
-            // The parser's own message quotes what it read.
-            Some(url) => url
-                .expose()
-                .parse::<Config>()
-                .map_err(|_| "DATABASE_URL is not a URL like postgres://user:password@host:5432/name, or has an option that is not known here")?,
-            None => self.config_of_parts(),
+    pub fn connection(&self) -> Result<(Config, Encryption), String> {
+        let (mut config, mode, roots) = match self.url() {
+            Some(url) => {
+                // The parser's own message quotes what it read.
+                const WRONG: &str = "DATABASE_URL is not a URL like postgres://user:password@host:5432/name, or has an option that is not known here";
+                let url = split(url.expose()).ok_or(WRONG)?;
+                let config = url.url.parse::<Config>().map_err(|_| WRONG)?;
+                (config, url.mode, url.root_certificates)
+            }
+            None => (self.config_of_parts(), None, None),
         };
-        // Better no service than one that promises encryption and then never connects.
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err("sslmode=require is asked for, and this version does not speak TLS to the database: use a socket, or a network that is encrypted by itself".to_owned());
+        let mode = mode.or(self.db_sslmode);
+        let mode = mode.unwrap_or_else(|| Encryption::default_for(&config));
+        let roots = roots.as_deref().or(given(&self.db_sslrootcert));
+        let mut encryption = Encryption::new(mode, roots)?;
+        if is_socket(&config) {
+            encryption = Encryption::Disable;
         }
 
+        if !self.db_pooler {
+            config.options(self.options(&config));
+        }
+        config
+            .ssl_mode(match encryption {
+                Encryption::Disable => Wire::Disable,
+                Encryption::Prefer => Wire::Prefer,
+                _ => Wire::Require,
+            })
+            .connect_timeout(self.connect_timeout)
+            .keepalives_idle(Duration::from_secs(30));
+        if config.get_application_name().is_none() {
+            config.application_name("pg_tenancy_api");
+        }
+        Ok((config, encryption))
+    }
+
+    fn options(&self, config: &Config) -> String {
         // PostgreSQL counts in milliseconds, up to 2^31, and takes 0 for "never".
         let limit = self
             .statement_timeout
@@ -78,18 +118,15 @@ impl DatabaseSettings {
             .clamp(1, i32::MAX as u128);
         let own =
             format!("-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit}");
-        let options = match config.get_options() {
+        match config.get_options() {
             Some(theirs) => format!("{theirs} {own}"),
             None => own,
-        };
-        config
-            .options(options)
-            .connect_timeout(self.connect_timeout)
-            .keepalives_idle(Duration::from_secs(30));
-        if config.get_application_name().is_none() {
-            config.application_name("pg_tenancy_api");
         }
-        Ok(config)
+    }
+
+    /// A pooler of old hands each statement to another connection, which doesn't know it.
+    pub fn is_prepared(&self) -> bool {
+        self.db_prepared.unwrap_or(!self.db_pooler)
     }
 
     fn url(&self) -> Option<&Secret> {
@@ -115,15 +152,20 @@ impl DatabaseSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Authorities;
     use clap::Parser;
     use tokio_postgres::config::Host;
 
-    fn config(arguments: &[&str]) -> Result<Config, String> {
+    fn connection(arguments: &[&str]) -> Result<(Config, Encryption), String> {
         let arguments = [&["pg_tenancy_api"], arguments].concat();
         crate::settings::Settings::try_parse_from(arguments)
             .unwrap()
             .database
-            .config()
+            .connection()
+    }
+
+    fn config(arguments: &[&str]) -> Result<Config, String> {
+        connection(arguments).map(|(config, _)| config)
     }
 
     #[test]
@@ -167,7 +209,48 @@ mod tests {
 
     #[test]
     fn encryption_that_is_asked_for_is_never_left_out() {
-        let message = config(&["--database-url", "postgres://ann@host/db?sslmode=require"]);
-        assert!(message.unwrap_err().contains("TLS"));
+        for (url, expected) in [
+            ("postgres://ann@127.0.0.1/db?sslmode=require", Wire::Require),
+            ("postgres://ann@db/db?sslmode=verify-full", Wire::Require),
+            ("postgres://ann@db/db", Wire::Require),
+            ("postgres://ann@db/db?sslmode=prefer", Wire::Prefer),
+            ("postgres://ann@db/db?sslmode=disable", Wire::Disable),
+            ("postgres://ann@127.0.0.1/db", Wire::Disable),
+        ] {
+            let config = config(&["--database-url", url]).unwrap();
+            assert_eq!(config.get_ssl_mode(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_wins_over_the_settings_of_encryption_too() {
+        let ours = ["--db-sslmode=disable", "--db-sslrootcert=ours.pem"];
+        let url = "postgres://ann@db/db?sslmode=verify-ca&sslrootcert=theirs.pem";
+        let (_, encryption) = connection(&[&ours[..], &["--database-url", url]].concat()).unwrap();
+        let theirs = Authorities::File("theirs.pem".into());
+        assert_eq!(encryption, Encryption::VerifyCa(theirs));
+    }
+
+    #[test]
+    fn a_socket_is_not_encrypted_as_libpq_has_it() {
+        let (config, encryption) =
+            connection(&["--db-host=/run/postgresql", "--db-sslmode=verify-full"]).unwrap();
+        assert_eq!(encryption, Encryption::Disable);
+        assert_eq!(config.get_ssl_mode(), Wire::Disable);
+    }
+
+    #[test]
+    fn a_pooler_is_sent_no_options_and_keeps_no_statements_unless_it_can() {
+        let settings = |arguments: &[&str]| {
+            let arguments = [&["pg_tenancy_api"], arguments].concat();
+            let settings = crate::settings::Settings::try_parse_from(arguments);
+            settings.unwrap().database
+        };
+        let behind = settings(&["--db-pooler=on"]);
+        assert_eq!(behind.connection().unwrap().0.get_options(), None);
+        assert!(!behind.is_prepared());
+        assert!(settings(&["--db-pooler=on", "--db-prepared=on"]).is_prepared());
+        assert!(settings(&[]).is_prepared());
+        assert!(!settings(&["--db-prepared=off"]).is_prepared());
     }
 }
