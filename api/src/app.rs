@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_postgres::Config;
+
 use crate::catalog::{Catalog, CatalogHolder};
 use crate::db::Pool;
 use crate::limiter::{Limiter, TrustedProxies};
@@ -10,7 +12,8 @@ use crate::mail::Mailer;
 use crate::outbound::Outbound;
 use crate::password::Passwords;
 use crate::queue::Queue;
-use crate::settings::{Limits, Settings};
+use crate::settings::{CatalogSettings, Limits, Settings};
+use crate::tenant::Naming;
 use crate::token::Tokens;
 
 /// Password resets that may wait or be under way; few at once, so that no flood of them
@@ -35,6 +38,9 @@ struct Parts {
     jwks_refresh: Duration,
     resets: Queue,
     catalog: CatalogHolder,
+    catalog_settings: CatalogSettings,
+    naming: Naming,
+    database: Config,
 }
 
 /// How long what is made for a person lasts.
@@ -67,6 +73,9 @@ impl App {
             jwks_refresh: settings.token.jwks_refresh,
             resets: Queue::new(RESETS, RESETS_AT_ONCE),
             catalog: CatalogHolder::default(),
+            catalog_settings: settings.catalog.clone(),
+            naming: Naming::new(&settings.tenant)?,
+            database: settings.database.config()?,
         })))
     }
 
@@ -121,6 +130,19 @@ impl App {
     /// What is exposed, as far as the service knows.
     pub fn catalog(&self) -> Arc<Catalog> {
         self.0.catalog.get()
+    }
+
+    pub fn catalog_settings(&self) -> &CatalogSettings {
+        &self.0.catalog_settings
+    }
+
+    pub fn naming(&self) -> &Naming {
+        &self.0.naming
+    }
+
+    /// For a connection beside the pool.
+    pub fn database_config(&self) -> &Config {
+        &self.0.database
     }
 
     pub fn set_catalog(&self, catalog: Catalog) {

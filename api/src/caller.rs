@@ -11,16 +11,23 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::error::bad_token;
 use crate::problem::{Problem, Result};
+use crate::tenant::NamedTenant;
 
 pub struct Caller {
     token: String,
     person: Option<Uuid>,
+    tenant: Option<String>,
 }
 
 impl Caller {
     /// The token, for `tenancy.enter`.
     pub fn into_token(self) -> String {
         self.token
+    }
+
+    /// The same, and the tenant that the request names.
+    pub fn into_token_and_tenant(self) -> (String, Option<String>) {
+        (self.token, self.tenant)
     }
 
     /// The person whom this service itself gave the token to. Of a token that somebody
@@ -43,9 +50,12 @@ where
             .tokens()
             .verify(token)
             .map_err(|bad| bad_token(bad.code, bad.message))?;
+        let token = token.to_owned();
+        let NamedTenant(tenant) = NamedTenant::from_request_parts(parts, state).await?;
         Ok(Self {
-            token: token.to_owned(),
+            token,
             person,
+            tenant,
         })
     }
 }

@@ -115,18 +115,27 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// Whether the database has been asked yet.
+    pub fn is_known(&self) -> bool {
+        !self.version.is_empty()
+    }
+
     pub fn resource(&self, name: &str) -> Option<&Resource> {
-        let place = self
-            .resources
-            .binary_search_by(|resource| resource.name.as_str().cmp(name));
-        place.ok().map(|place| &self.resources[place])
+        Some(&self.resources[self.place_of_resource(name)?])
     }
 
     pub fn function(&self, name: &str) -> Option<&Function> {
-        let place = self
-            .functions
-            .binary_search_by(|function| function.name.as_str().cmp(name));
-        place.ok().map(|place| &self.functions[place])
+        Some(&self.functions[self.place_of_function(name)?])
+    }
+
+    pub fn place_of_resource(&self, name: &str) -> Option<usize> {
+        let order = |resource: &Resource| resource.name.as_str().cmp(name);
+        self.resources.binary_search_by(order).ok()
+    }
+
+    pub fn place_of_function(&self, name: &str) -> Option<usize> {
+        let order = |function: &Function| function.name.as_str().cmp(name);
+        self.functions.binary_search_by(order).ok()
     }
 }
 
@@ -177,9 +186,9 @@ mod tests {
     #[test]
     fn there_is_nothing_before_the_database_was_asked() {
         let holder = CatalogHolder::default();
-        assert_eq!(*holder.get(), Catalog::default());
+        assert!(!holder.get().is_known());
         holder.set(Catalog::read(ANSWER.as_bytes()).unwrap());
-        assert!(holder.get().resource("tasks").is_some());
+        assert!(holder.get().is_known() && holder.get().resource("tasks").is_some());
     }
 
     #[test]

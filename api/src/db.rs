@@ -13,10 +13,11 @@ use tokio_postgres::types::FromSql;
 use uuid::Uuid;
 
 pub use self::call::{Call, Failure};
+pub use self::catalog::listen;
 pub use self::json::Json;
 pub use self::keys::Issuer;
-pub use self::pool::{Connection, Pool};
-pub use self::rows::Table;
+pub use self::pool::Pool;
+pub use self::rows::Id;
 pub use self::sessions::Session;
 pub use self::startup::Verdict;
 use crate::app::App;
@@ -27,8 +28,10 @@ use crate::token::Purpose;
 
 mod accounts;
 mod call;
+mod catalog;
 mod json;
 mod keys;
+mod named;
 mod people;
 mod pool;
 mod rows;

@@ -46,7 +46,8 @@ async fn edge(State(app): State<App>, request: Request, next: Next) -> Response 
         line.problem = Some(problem.clone());
         response = problem.into_answer(id.as_str());
         if let Some(allow) = allow {
-            response.headers_mut().insert(header::ALLOW, allow);
+            // The router's; a resource that takes fewer methods has told its own.
+            response.headers_mut().entry(header::ALLOW).or_insert(allow);
         }
     }
     line.status = response.status().as_u16();

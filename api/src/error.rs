@@ -71,6 +71,13 @@ impl From<Failure> for Problem {
                     "The service has not reached its database yet.",
                 );
             }
+            Failure::AnotherTenant => {
+                return Problem::new(
+                    StatusCode::FORBIDDEN,
+                    "TN026",
+                    "the proof doesn't lead to the tenant that was named",
+                );
+            }
             Failure::NoConnection(_) => {
                 return Problem::unavailable("unavailable", "The database can't be reached.")
                     .because(failure.reason());

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use api::app::App;
 use api::db::Verdict;
 use api::settings::Settings;
-use api::{keeper, log, routes, serve};
+use api::{keeper, log, routes, serve, watcher};
 use clap::Parser;
 use tokio::net::TcpListener;
 
@@ -40,7 +40,11 @@ fn main() -> ExitCode {
 async fn run(settings: &Settings) -> Result<(), String> {
     let app = App::new(settings)?;
     match app.pool().ask(app.tokens()).await {
-        Verdict::Accepted => {}
+        Verdict::Accepted => {
+            if let Err(reason) = watcher::read(&app).await {
+                tracing::warn!(reason, "can't ask the database what is exposed");
+            }
+        }
         Verdict::Unreachable(reason) => {
             tracing::warn!(
                 reason,
@@ -76,6 +80,7 @@ async fn run(settings: &Settings) -> Result<(), String> {
         () = serve::serve(listener, router, &settings.limits, stop) => Ok(()),
         reason = app.pool().keep_asking(app.tokens()) => Err(reason),
         () = keeper::keep(&app) => Err("the keeper ended".to_owned()),
+        () = watcher::watch(&app) => Err("the watcher ended".to_owned()),
     };
     let limit = settings.limits.shutdown_timeout;
     let undone = app.resets().finish(limit).await + app.mailer().finish(limit).await;

@@ -16,13 +16,13 @@ mod me;
 mod members;
 mod password;
 mod reports;
-mod rows;
+mod resources;
 mod sessions;
 mod support;
 mod tenants;
 
 pub fn router(app: App) -> Router {
-    let fixed = Router::new()
+    let router = Router::new()
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/tenants/register", post(tenants::register))
@@ -56,9 +56,9 @@ pub fn router(app: App) -> Router {
         .route("/support-access", get(support::list))
         .route("/support-access/{id}", delete(support::end))
         .route("/admin/reports/tenants", get(reports::tenants))
+        // What is fixed wins over what is exposed.
+        .merge(resources::router())
+        .fallback(async || Problem::of_status(StatusCode::NOT_FOUND))
         .with_state(app.clone());
-    let router = rows::router(&app)
-        .merge(fixed)
-        .fallback(async || Problem::of_status(StatusCode::NOT_FOUND));
     edge::around(router, app)
 }

@@ -12,21 +12,25 @@ use std::time::Duration;
 use clap::{Args, Parser};
 
 pub use self::attempts::{AttemptSettings, Networks, Rate};
+pub use self::catalog::CatalogSettings;
 pub use self::database::DatabaseSettings;
 pub use self::duration::duration;
 pub use self::encryption::{Authorities, Encryption};
 pub use self::mail::MailSettings;
 pub use self::secret::Secret;
-pub use self::switch::switch;
+pub use self::shape::{ResponseStyle, ShapeSettings};
+pub use self::tenant::TenantSettings;
 pub use self::token::TokenSettings;
 
 mod attempts;
+mod catalog;
 mod database;
 mod duration;
 mod encryption;
 mod mail;
 mod secret;
-mod switch;
+mod shape;
+mod tenant;
 mod token;
 
 #[derive(Parser, Clone, Debug)]
@@ -49,6 +53,15 @@ pub struct Settings {
 
     #[command(flatten)]
     pub token: TokenSettings,
+
+    #[command(flatten)]
+    pub catalog: CatalogSettings,
+
+    #[command(flatten)]
+    pub tenant: TenantSettings,
+
+    #[command(flatten)]
+    pub shape: ShapeSettings,
 
     #[command(flatten)]
     pub password: PasswordSettings,

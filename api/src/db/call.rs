@@ -26,6 +26,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{CancelToken, Row};
 
 use super::Pool;
+use super::named::Named;
 use super::pool::Lease;
 use super::tls::Connector;
 use crate::caller::Caller;
@@ -39,6 +40,8 @@ const CANCEL_ATTEMPTS: u32 = 3;
 pub enum Failure {
     /// The database has not accepted this service yet.
     NotReady,
+    /// What was asked for happens in the token's own tenant, and another was named.
+    AnotherTenant,
     NoConnection(PoolError),
     Query(tokio_postgres::Error),
     /// A function that always answers did not.
@@ -46,11 +49,20 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The code of the database's refusal.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Query(error) => error.code().map(|code| code.code()),
+            _ => None,
+        }
+    }
+
     /// Why, in the words of the server or the system. They may quote a statement's
     /// parameters, so they are for the log only where these were no caller's.
     pub fn reason(&self) -> String {
         let error: &dyn Error = match self {
             Self::NotReady => return "not asked yet".to_owned(),
+            Self::AnotherTenant => return "another tenant was named".to_owned(),
             Self::NoRow => return "the database's answer is empty".to_owned(),
             Self::NoConnection(PoolError::Backend(error)) | Self::Query(error) => error,
             Self::NoConnection(error) => return error.to_string(),
@@ -65,9 +77,10 @@ impl Failure {
 /// A statement with its parameters.
 #[must_use]
 pub struct Call {
-    statement: Arc<str>,
-    types: Vec<Type>,
+    pub(super) statement: Arc<str>,
+    pub(super) types: Vec<Type>,
     values: Vec<Box<dyn ToSql + Send + Sync>>,
+    pub(super) named: Option<Named>,
 }
 
 impl Call {
@@ -76,12 +89,21 @@ impl Call {
             statement: statement.into(),
             types: Vec::new(),
             values: Vec::new(),
+            named: None,
         }
     }
 
     /// A statement on a caller's behalf: its first parameter is the caller's token.
     pub fn of(caller: Caller, statement: impl Into<Arc<str>>) -> Self {
-        Self::new(statement).with(Type::TEXT, caller.into_token())
+        let (token, tenant) = caller.into_token_and_tenant();
+        let named = tenant.map(|tenant| Named {
+            token: token.clone(),
+            tenant,
+        });
+        Self {
+            named,
+            ..Self::new(statement).with(Type::TEXT, token)
+        }
     }
 
     pub fn with(mut self, kind: Type, value: impl ToSql + Send + Sync + 'static) -> Self {
@@ -101,7 +123,7 @@ impl Pool {
         Ok(self.rows(call).await?.into_iter().next())
     }
 
-    pub async fn rows(&self, call: Call) -> Result<Vec<Row>, Failure> {
+    pub(super) async fn run(&self, call: Call) -> Result<Vec<Row>, Failure> {
         let lease = self.lease().await?;
         let cancel = lease.cancel_token();
         let query: Query = if self.is_prepared {

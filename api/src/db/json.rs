@@ -30,6 +30,11 @@ impl Json {
         &self.0
     }
 
+    /// Whether it is an object, and not an array or a scalar.
+    pub fn is_object(&self) -> bool {
+        self.0.trim_ascii_start().starts_with(b"{")
+    }
+
     /// As a part of a larger answer.
     pub fn into_raw(self) -> serde_json::Result<Box<RawValue>> {
         serde_json::from_slice(&self.0)

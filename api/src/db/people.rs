@@ -80,7 +80,9 @@ impl Db {
     }
 
     pub async fn leave_tenant(&self, caller: Caller) -> Result<()> {
-        self.deed(Call::of(caller, LEAVE)).await
+        let call = Call::of(caller, LEAVE);
+        self.pool().require_own(&call).await?;
+        self.deed(call).await
     }
 
     pub async fn invite_member(

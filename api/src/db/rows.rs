@@ -1,85 +1,113 @@
-//! The statements of the row functions: one set for each table.
-
-use std::sync::Arc;
+//! The statements of what is exposed: one set for all resources, whose names are parameters.
 
 use tokio_postgres::types::Type;
 
-use super::{Call, Db, Json};
+use super::{Call, Db, Json, first};
 use crate::caller::Caller;
 use crate::problem::Result;
 
-/// The row functions' statements for one table.
-pub struct Table {
-    list: Arc<str>,
-    get: Arc<str>,
-    insert: Arc<str>,
-    update: Arc<str>,
-    delete: Arc<str>,
-}
+const LIST: &str = "select tenancy.list_resource($2, $3) from tenancy.enter($1)";
+const GET: &str = "select tenancy.get_resource($2, $3, $4) from tenancy.enter($1)";
+const INSERT: &str = "select tenancy.insert_resource($2, $3) from tenancy.enter($1)";
+const INSERT_ONCE: &str = "select tenancy.insert_resource_once($2, $3, $4) from tenancy.enter($1)";
+const UPDATE: &str = "select tenancy.update_resource($2, $3, $4, $5) from tenancy.enter($1)";
+const DELETE: &str = "select tenancy.delete_resource($2, $3, $4) from tenancy.enter($1)";
+const RESTORE: &str = "select tenancy.restore_resource($2, $3) from tenancy.enter($1)";
+const CALL: &str = "select tenancy.call_function($2, $3) from tenancy.enter($1)";
+const CALL_ONCE: &str = "select tenancy.call_function_once($2, $3, $4) from tenancy.enter($1)";
 
-impl Table {
-    /// `relation` is the table's qualified name, as SQL writes it.
-    pub fn new(relation: &str) -> Self {
-        let relation = relation.replace('\'', "''");
-        let statement = |call: &str| -> Arc<str> {
-            let call = call.replace("{}", &relation);
-            format!("select tenancy.{call} from tenancy.enter($1)").into()
-        };
-        Self {
-            list: statement("list_rows('{}', $2)"),
-            get: statement("get_row('{}', $2)"),
-            insert: statement("insert_row('{}', $2)"),
-            update: statement("update_row('{}', $2, $3)"),
-            delete: statement("delete_row('{}', $2)"),
-        }
-    }
-}
+/// Which row: the values of its key, as texts.
+pub type Id = Vec<String>;
 
 impl Db {
-    pub async fn list(&self, caller: Caller, table: &Table, query: Json) -> Result<Json> {
-        let call = Call::of(caller, table.list.clone()).with(Type::JSON, query);
+    pub async fn list(&self, caller: Caller, resource: String, query: Json) -> Result<Json> {
+        let call = Call::of(caller, LIST)
+            .with(Type::TEXT, resource)
+            .with(Type::JSON, query);
         self.answer(call).await
     }
 
-    pub async fn get(&self, caller: Caller, table: &Table, id: String) -> Result<Json> {
-        let call = Call::of(caller, table.get.clone()).with(Type::TEXT, id);
+    pub async fn get(&self, caller: Caller, resource: String, id: Id, query: Json) -> Result<Json> {
+        let call = Call::of(caller, GET)
+            .with(Type::TEXT, resource)
+            .with(Type::TEXT_ARRAY, id)
+            .with(Type::JSON, query);
         self.answer(call).await
     }
 
-    pub async fn insert(&self, caller: Caller, table: &Table, fields: Json) -> Result<Json> {
-        let call = Call::of(caller, table.insert.clone()).with(Type::JSON, fields);
-        self.answer(call).await
+    /// One row, or all of an array. With a key: once under that key.
+    pub async fn insert(
+        &self,
+        caller: Caller,
+        resource: String,
+        body: Json,
+        key: Option<String>,
+    ) -> Result<Json> {
+        let statement = if key.is_some() { INSERT_ONCE } else { INSERT };
+        let call = Call::of(caller, statement)
+            .with(Type::TEXT, resource)
+            .with(Type::JSON, body);
+        self.answer(once(call, key)).await
     }
 
+    /// Where tags are given, only a row that has one of them now.
     pub async fn update(
         &self,
         caller: Caller,
-        table: &Table,
-        id: String,
+        resource: String,
+        id: Id,
         fields: Json,
+        tags: Option<Vec<String>>,
     ) -> Result<Json> {
-        let call = Call::of(caller, table.update.clone())
-            .with(Type::TEXT, id)
-            .with(Type::JSON, fields);
+        let call = Call::of(caller, UPDATE)
+            .with(Type::TEXT, resource)
+            .with(Type::TEXT_ARRAY, id)
+            .with(Type::JSON, fields)
+            .with(Type::TEXT_ARRAY, tags);
         self.answer(call).await
     }
 
-    pub async fn delete(&self, caller: Caller, table: &Table, id: String) -> Result<Json> {
-        let call = Call::of(caller, table.delete.clone()).with(Type::TEXT, id);
+    pub async fn delete(
+        &self,
+        caller: Caller,
+        resource: String,
+        id: Id,
+        tags: Option<Vec<String>>,
+    ) -> Result<Json> {
+        let call = Call::of(caller, DELETE)
+            .with(Type::TEXT, resource)
+            .with(Type::TEXT_ARRAY, id)
+            .with(Type::TEXT_ARRAY, tags);
         self.answer(call).await
+    }
+
+    pub async fn restore(&self, caller: Caller, resource: String, id: Id) -> Result<Json> {
+        let call = Call::of(caller, RESTORE)
+            .with(Type::TEXT, resource)
+            .with(Type::TEXT_ARRAY, id);
+        self.answer(call).await
+    }
+
+    /// What a function answers; `None` where it answers nothing.
+    pub async fn call_function(
+        &self,
+        caller: Caller,
+        function: String,
+        arguments: Json,
+        key: Option<String>,
+    ) -> Result<Option<Json>> {
+        let statement = if key.is_some() { CALL_ONCE } else { CALL };
+        let call = Call::of(caller, statement)
+            .with(Type::TEXT, function)
+            .with(Type::JSON, arguments);
+        let row = self.pool().row(once(call, key)).await?;
+        first(&row)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_is_named_as_a_literal_that_cannot_be_broken_out_of() {
-        let table = Table::new("shop.\"o'clock\"");
-        assert_eq!(
-            &*table.update,
-            "select tenancy.update_row('shop.\"o''clock\"', $2, $3) from tenancy.enter($1)"
-        );
+fn once(call: Call, key: Option<String>) -> Call {
+    match key {
+        Some(key) => call.with(Type::TEXT, key),
+        None => call,
     }
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::db::Db;
+use crate::db::{Db, Failure};
 use crate::problem::Result;
 
 #[derive(Serialize)]
@@ -34,8 +34,11 @@ struct Connections {
     max: usize,
 }
 
-/// `GET /ready`: the database has accepted this service and answers now. 503 otherwise.
+/// `GET /ready`: the database has accepted this service, has told it what is exposed, and answers now. 503 otherwise.
 pub async fn ready(State(app): State<App>, db: Db) -> Result<Json<Ready>> {
+    if !app.catalog().is_known() {
+        return Err(Failure::NotReady.into());
+    }
     let extension = db.version().await?;
     let pool = app.pool().status();
     Ok(Json(Ready {

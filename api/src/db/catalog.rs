@@ -1,0 +1,45 @@
+//! What is exposed: asked for, and heard of when it changes.
+
+use std::future::{pending, poll_fn};
+
+use tokio_postgres::types::Type;
+use tokio_postgres::{AsyncMessage, Config, NoTls};
+
+use super::{Call, Failure, Json, Pool};
+
+const RESOURCES: &str = "select tenancy.resources($1)";
+/// On a connection of its own: a connection that listens may not enter a tenant.
+const LISTEN: &str = "listen pg_tenancy_resources";
+
+impl Pool {
+    /// What is exposed; `None` while that is what this version says.
+    pub async fn resources(&self, known_version: String) -> Result<Option<Json>, Failure> {
+        let call = Call::new(RESOURCES).with(Type::TEXT, known_version);
+        let row = self.row(call).await?;
+        row.try_get(0).map_err(Failure::Query)
+    }
+}
+
+/// Calls `changed` when it has begun to listen, and with every change that somebody makes
+/// from then on. Ends when the connection does.
+pub async fn listen(config: &Config, changed: impl Fn()) -> Result<(), tokio_postgres::Error> {
+    let (client, mut connection) = config.connect(NoTls).await?;
+    let heard = async {
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(_) = message? {
+                changed();
+            }
+        }
+        Ok(())
+    };
+    let begun = async {
+        client.batch_execute(LISTEN).await?;
+        // What happened before can't be heard any more.
+        changed();
+        pending().await
+    };
+    tokio::select! {
+        ended = heard => ended,
+        failed = begun => failed,
+    }
+}
