@@ -12,7 +12,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/postgres.sh"
 pgrx_version=$(sed -n 's/^pgrx = "=\(.*\)"/\1/p' "$root/pg_tenancy/Cargo.toml")
 
 # set_up run|test: "test" asks for what only the tests need, too.
+purpose=
 set_up() {
+    purpose=${1:-}
     check_rust "$@"
     find_postgres
     if is_debian; then
@@ -51,6 +53,7 @@ missing_packages() {
     [[ $(ldconfig -p 2>/dev/null) == *libclang* ]] || compgen -G '/usr/lib/llvm*/lib/libclang*.so*' >/dev/null || echo libclang-dev
     [[ -x $pg_bin/postgres ]] || echo "postgresql-$pg_major"
     [[ -x $pg_config && -e $("$pg_config" --includedir-server)/postgres.h ]] || echo "postgresql-server-dev-$pg_major"
+    if [[ $purpose == test && ! -x /usr/sbin/pgbouncer ]]; then has pgbouncer || echo pgbouncer; fi
     # cargo-pgrx links against OpenSSL when it is built.
     has_cargo_pgrx || pkg-config --exists openssl 2>/dev/null || echo libssl-dev
 }
@@ -79,6 +82,8 @@ apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >&2 ||
         fail "apt-get could not install: $*" "If it has no such package, add PostgreSQL's own: https://wiki.postgresql.org/wiki/Apt"
     as_root rm -f "$no_cluster"
+    # The tests start their own; Debian's package starts one that nobody asked for.
+    if [[ " $* " == *" pgbouncer "* ]]; then as_root systemctl disable --now pgbouncer >/dev/null 2>&1 || true; fi
 }
 
 # In this run, and within a day.

@@ -28,7 +28,7 @@ use crate::token::Purpose;
 
 mod accounts;
 mod call;
-mod catalog;
+mod cancel;
 mod json;
 mod keys;
 mod named;

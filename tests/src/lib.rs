@@ -9,21 +9,25 @@
 
 pub use answer::Answer;
 pub use api::{Api, ApiSettings};
+pub use authority::Authority;
 pub use cluster::{Cluster, Durability};
 pub use database::{Database, Login};
 pub use keys::KeyPair;
 pub use mailbox::Mailbox;
 pub use person::{PASSWORD, Person};
+pub use pgbouncer::PgBouncer;
 pub use token::{Token, now as token_now};
 
 mod answer;
 mod api;
+mod authority;
 mod cluster;
 mod database;
 mod dump;
 mod keys;
 mod mailbox;
 mod person;
+mod pgbouncer;
 pub mod postgres;
 mod token;
 mod watchdog;

@@ -26,9 +26,8 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{CancelToken, Row};
 
 use super::Pool;
-use super::named::Named;
+use super::cancel::Canceller;
 use super::pool::Lease;
-use super::tls::Connector;
 use crate::caller::Caller;
 use crate::error::leaves_a_sound_connection;
 
@@ -148,7 +147,7 @@ impl Pool {
         let (lease, answer) = Running {
             query: Some(query),
             cancel,
-            connector: self.connector.clone(),
+            canceller: self.canceller.clone(),
             started: Instant::now(),
             statement_timeout: self.statement_timeout,
             patience: self.connect_timeout,
@@ -169,7 +168,7 @@ type Query = Pin<Box<dyn Future<Output = Answer> + Send>>;
 struct Running {
     query: Option<Query>,
     cancel: CancelToken,
-    connector: Connector,
+    canceller: Canceller,
     started: Instant,
     statement_timeout: Duration,
     patience: Duration,
@@ -195,7 +194,7 @@ impl Drop for Running {
         if let (Some(query), Ok(runtime)) = (self.query.take(), Handle::try_current()) {
             let abandoned = Abandoned {
                 cancel: self.cancel.clone(),
-                connector: self.connector.clone(),
+                canceller: self.canceller.clone(),
                 cancelled_in_time: self.started + self.statement_timeout,
                 patience: self.patience,
             };
@@ -207,7 +206,7 @@ impl Drop for Running {
 /// A query that nobody waits for any more.
 struct Abandoned {
     cancel: CancelToken,
-    connector: Connector,
+    canceller: Canceller,
     cancelled_in_time: Instant,
     patience: Duration,
 }
@@ -215,7 +214,7 @@ struct Abandoned {
 impl Abandoned {
     async fn end(self, mut query: Query) {
         for attempt in 1..=CANCEL_ATTEMPTS {
-            let cancel = self.cancel.cancel_query(self.connector.clone());
+            let cancel = self.canceller.cancel(&self.cancel);
             if let Ok(Err(reason)) = timeout(self.patience, cancel).await {
                 tracing::warn!(%reason, "a query could not be cancelled");
             }

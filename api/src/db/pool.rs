@@ -15,6 +15,7 @@ use deadpool_postgres::{
 use tokio_postgres::{Client, Config, Socket};
 
 use super::call::Failure;
+use super::cancel::Canceller;
 use super::tls::{self, Connector};
 use crate::settings::DatabaseSettings;
 
@@ -22,7 +23,8 @@ use crate::settings::DatabaseSettings;
 pub struct Pool {
     connections: deadpool_postgres::Pool,
     config: Config,
-    pub(super) connector: Connector,
+    connector: Connector,
+    pub(super) canceller: Canceller,
     pub(super) is_prepared: bool,
     is_behind_a_pooler: bool,
     accepted: Arc<AtomicBool>,
@@ -67,6 +69,7 @@ impl Pool {
             .map_err(|error| error.to_string())?;
         Ok(Self {
             connections,
+            canceller: Canceller::new(&config, &connector, settings.db_pooler),
             config,
             connector,
             is_prepared: settings.is_prepared(),

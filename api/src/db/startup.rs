@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::call::{Call, Failure};
-use super::{ASSERT_SERVICE, Pool};
+use super::{ASSERT_SERVICE, Pool, STATEMENT_TIMEOUT};
 use crate::token::{Purpose, Tokens};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -42,12 +42,25 @@ impl Pool {
         };
         let call = Call::new(ASSERT_SERVICE).with(Type::TEXT, word);
         match self.row(call).await {
-            Ok(_) => {
-                self.accept();
-                Verdict::Accepted
-            }
-            Err(failure) => verdict(&failure),
+            Ok(_) => {}
+            Err(failure) => return verdict(&failure),
         }
+        if self.is_behind_a_pooler() {
+            // A pooler takes no start-up options, so the limit has to be the role's own.
+            match self.has_a_statement_timeout().await {
+                Ok(true) => {}
+                Ok(false) => return Verdict::Refused("behind a pooler a statement has no limit in time unless the role has one: alter role … set statement_timeout = '10s', or select tenancy.harden(login => '…', apply => true)".to_owned()),
+                Err(failure) => return verdict(&failure),
+            }
+        }
+        self.accept();
+        Verdict::Accepted
+    }
+
+    async fn has_a_statement_timeout(&self) -> Result<bool, Failure> {
+        let row = self.row(Call::new(STATEMENT_TIMEOUT)).await?;
+        let timeout: &str = row.try_get(0).map_err(Failure::Query)?;
+        Ok(timeout != "0")
     }
 
     /// Asks until there is an answer. Comes back only with a refusal.
