@@ -9,11 +9,11 @@ use crate::catalog::{Catalog, CatalogHolder};
 use crate::db::Pool;
 use crate::limiter::{Limiter, TrustedProxies};
 use crate::mail::Mailer;
+use crate::openapi::{Document, Documents};
 use crate::outbound::Outbound;
 use crate::password::Passwords;
 use crate::queue::Queue;
-use crate::settings::{CatalogSettings, Limits, Settings};
-use crate::tenant::Naming;
+use crate::settings::{Docs, Limits, Settings};
 use crate::token::Tokens;
 
 /// Password resets that may wait or be under way; few at once, so that no flood of them
@@ -38,9 +38,8 @@ struct Parts {
     jwks_refresh: Duration,
     resets: Queue,
     catalog: CatalogHolder,
-    catalog_settings: CatalogSettings,
-    naming: Naming,
-    database: Config,
+    documents: Documents,
+    has_docs: bool,
 }
 
 /// How long what is made for a person lasts.
@@ -73,9 +72,8 @@ impl App {
             jwks_refresh: settings.token.jwks_refresh,
             resets: Queue::new(RESETS, RESETS_AT_ONCE),
             catalog: CatalogHolder::default(),
-            catalog_settings: settings.catalog.clone(),
-            naming: Naming::new(&settings.tenant)?,
-            database: settings.database.config()?,
+            documents: Documents::default(),
+            has_docs: settings.docs == Docs::On,
         })))
     }
 
@@ -132,17 +130,14 @@ impl App {
         self.0.catalog.get()
     }
 
-    pub fn catalog_settings(&self) -> &CatalogSettings {
-        &self.0.catalog_settings
+    /// Whether the service describes itself.
+    pub fn has_docs(&self) -> bool {
+        self.0.has_docs
     }
 
-    pub fn naming(&self) -> &Naming {
-        &self.0.naming
-    }
-
-    /// For a connection beside the pool.
-    pub fn database_config(&self) -> &Config {
-        &self.0.database
+    /// What describes the service as it is now.
+    pub fn document(&self) -> Arc<Document> {
+        self.0.documents.of(self.catalog())
     }
 
     pub fn set_catalog(&self, catalog: Catalog) {

@@ -58,8 +58,10 @@ async fn edge(State(app): State<App>, request: Request, next: Next) -> Response 
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    // Everything here is one person's own, or about this moment.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Everything here is one person's own, or about this moment; but for the documentation.
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

@@ -25,6 +25,7 @@ pub mod keeper;
 pub mod limiter;
 pub mod log;
 pub mod mail;
+pub mod openapi;
 pub mod origin;
 pub mod outbound;
 pub mod page;

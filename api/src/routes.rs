@@ -10,6 +10,7 @@ use crate::problem::Problem;
 
 mod api_keys;
 mod auth;
+mod docs;
 mod health;
 mod invitations;
 mod me;
@@ -56,9 +57,11 @@ pub fn router(app: App) -> Router {
         .route("/support-access", get(support::list))
         .route("/support-access/{id}", delete(support::end))
         .route("/admin/reports/tenants", get(reports::tenants))
-        // What is fixed wins over what is exposed.
-        .merge(resources::router())
-        .fallback(async || Problem::of_status(StatusCode::NOT_FOUND))
+        .merge(if app.has_docs() {
+            docs::router()
+        } else {
+            Router::new()
+        })
         .with_state(app.clone());
     edge::around(router, app)
 }

@@ -77,6 +77,16 @@ pub struct Settings {
 
     #[command(flatten)]
     pub log: LogSettings,
+
+    /// Whether /openapi.json and /docs are served.
+    #[arg(long, env = "DOCS", value_enum, default_value_t = Docs::On)]
+    pub docs: Docs,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Docs {
+    On,
+    Off,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -1,0 +1,61 @@
+//! A function of the catalog, at `/rpc/{name}`.
+
+use serde_json::{Map, Value, json};
+
+use crate::catalog::Function;
+use crate::openapi::operation::Operation;
+use crate::openapi::schema::{array, nullable, object};
+use crate::openapi::types::Type;
+
+/// The operation that calls it, under that id.
+pub fn operation(function: &Function, id: &str) -> Value {
+    let arguments = |is_required: bool| -> Vec<(&str, Value)> {
+        let chosen = function.arguments.iter();
+        chosen
+            .filter(|argument| argument.is_required == is_required)
+            .map(|argument| (&*argument.name, nullable(Type::from(argument).written())))
+            .collect()
+    };
+    let example: Map<String, Value> = function
+        .arguments
+        .iter()
+        .filter(|argument| argument.is_required)
+        .map(|argument| (argument.name.clone(), Type::from(argument).example()))
+        .collect();
+    let operation = Operation::new(id, "Functions", &format!("Call {}", function.name))
+        .takes("tenant")
+        .takes("idempotencyKey")
+        .body(
+            object(&arguments(true), &arguments(false)),
+            json!({"call": {"value": example}}),
+        )
+        .answers(200, "What it returns.", returns(function), &[])
+        .fails(&[
+            "forbidden",
+            "conflict",
+            "TN204",
+            "TN402",
+            "TN405",
+            "TN410",
+            "TN411",
+            "TN412",
+            "TN413",
+            "TN417",
+            "TN418",
+            "TN419",
+        ]);
+    match &function.comment {
+        Some(comment) => operation.describe(comment).build(),
+        None => operation.build(),
+    }
+}
+
+fn returns(function: &Function) -> Value {
+    let returns = &function.returns;
+    let one = match returns.kind.as_str() {
+        // A row, whose fields the catalog doesn't tell.
+        "record" | "void" => json!({}),
+        _ => nullable(Type::from(returns).read()),
+    };
+    if returns.is_set { array(one) } else { one }
+}

@@ -1,0 +1,137 @@
+//! The rows of a resource as schemas: as they are, as they are made, as they change.
+
+use serde_json::{Map, Value, json};
+
+use crate::catalog::Field;
+use crate::openapi::resource::Described;
+use crate::openapi::schema::{array, count, nullable, object, reference, text, with};
+use crate::openapi::types::{self, Type};
+
+impl Described<'_> {
+    /// Each schema with its name.
+    pub fn schemas(&self) -> Vec<(String, Value)> {
+        let resource = self.resource;
+        let read: Vec<(&str, Value)> = resource
+            .fields
+            .iter()
+            .map(|field| (&*field.name, types::read(field)))
+            .collect();
+        let included: Vec<(&str, Value)> = self
+            .included
+            .iter()
+            .map(|(name, schema)| (*name, nullable(reference(schema))))
+            .collect();
+        let one = object(&read, &[]);
+        let one = match &resource.comment {
+            Some(comment) => with(one, json!({"description": comment})),
+            None => one,
+        };
+        let part = with(
+            object(&[], &[&read[..], &included[..]].concat()),
+            json!({"description": "All fields, unless `fields` asks for some; and what `include` asks for."}),
+        );
+        let mut schemas = vec![
+            (self.name.one.clone(), one),
+            (self.name.part(), part),
+            (self.name.page(), page(&self.name.part())),
+        ];
+        if resource.is_writable {
+            schemas.push((self.name.new_one(), self.new_one()));
+            schemas.push((self.name.change(), self.change()));
+        }
+        schemas
+    }
+
+    fn new_one(&self) -> Value {
+        let fields = |required: bool| -> Vec<(&str, Value)> {
+            self.insertable()
+                .filter(|field| is_required(field) == required)
+                .map(|field| (&*field.name, types::written(field)))
+                .collect()
+        };
+        object(&fields(true), &fields(false))
+    }
+
+    fn change(&self) -> Value {
+        let updatable = self
+            .resource
+            .fields
+            .iter()
+            .filter(|field| field.is_updatable);
+        let fields: Vec<(&str, Value)> = updatable
+            .map(|field| (&*field.name, types::written(field)))
+            .collect();
+        with(object(&[], &fields), json!({"minProperties": 1}))
+    }
+
+    fn insertable(&self) -> impl Iterator<Item = &Field> {
+        self.resource
+            .fields
+            .iter()
+            .filter(|field| field.is_insertable)
+    }
+
+    pub fn examples_of_new(&self) -> Value {
+        let row: Map<String, Value> = self
+            .insertable()
+            .filter(|field| is_required(field))
+            .map(|field| (field.name.clone(), Type::from(field).example()))
+            .collect();
+        json!({
+            "one": {"summary": "One row", "value": row},
+            "several": {"summary": "Several rows", "value": [row]},
+        })
+    }
+
+    pub fn example_of_change(&self) -> Value {
+        let refers = |field: &&Field| {
+            self.resource
+                .includes
+                .iter()
+                .any(|one| one.field == field.name)
+        };
+        let updatable = || {
+            self.resource
+                .fields
+                .iter()
+                .filter(|field| field.is_updatable)
+        };
+        // One that leads nowhere else, if there is one.
+        let field = updatable()
+            .find(|field| !refers(field))
+            .or_else(|| updatable().next());
+        let row: Map<String, Value> = field
+            .map(|field| (field.name.clone(), Type::from(field).example()))
+            .into_iter()
+            .collect();
+        json!({"change": {"value": row}})
+    }
+}
+
+fn is_required(field: &Field) -> bool {
+    !field.is_nullable && !field.has_default
+}
+
+fn page(of: &str) -> Value {
+    object(
+        &[("data", array(reference(of))), ("limit", count())],
+        &[
+            (
+                "page",
+                with(count(), json!({"description": "Not with a cursor."})),
+            ),
+            (
+                "total",
+                with(count(), json!({"description": "Where it was asked for."})),
+            ),
+            ("totalIsEstimate", json!({"const": true})),
+            (
+                "nextCursor",
+                with(
+                    text(),
+                    json!({"description": "For the next page; left out on the last."}),
+                ),
+            ),
+        ],
+    )
+}
