@@ -13,7 +13,8 @@ use crate::openapi::{Document, Documents};
 use crate::outbound::Outbound;
 use crate::password::Passwords;
 use crate::queue::Queue;
-use crate::settings::{Docs, Limits, Settings};
+use crate::settings::{CatalogSettings, Limits, Settings, ShapeSettings};
+use crate::tenant::Naming;
 use crate::token::Tokens;
 
 /// Password resets that may wait or be under way; few at once, so that no flood of them
@@ -38,8 +39,10 @@ struct Parts {
     jwks_refresh: Duration,
     resets: Queue,
     catalog: CatalogHolder,
-    documents: Documents,
-    has_docs: bool,
+    catalog_settings: CatalogSettings,
+    naming: Naming,
+    shape: ShapeSettings,
+    database: Config,
 }
 
 /// How long what is made for a person lasts.
@@ -72,8 +75,10 @@ impl App {
             jwks_refresh: settings.token.jwks_refresh,
             resets: Queue::new(RESETS, RESETS_AT_ONCE),
             catalog: CatalogHolder::default(),
-            documents: Documents::default(),
-            has_docs: settings.docs == Docs::On,
+            catalog_settings: settings.catalog.clone(),
+            naming: Naming::new(&settings.tenant)?,
+            shape: settings.shape.clone(),
+            database: settings.database.config()?,
         })))
     }
 
@@ -135,9 +140,18 @@ impl App {
         self.0.has_docs
     }
 
-    /// What describes the service as it is now.
-    pub fn document(&self) -> Arc<Document> {
-        self.0.documents.of(self.catalog())
+    pub fn naming(&self) -> &Naming {
+        &self.0.naming
+    }
+
+    /// What answers look like.
+    pub fn shape(&self) -> &ShapeSettings {
+        &self.0.shape
+    }
+
+    /// For a connection beside the pool.
+    pub fn database_config(&self) -> &Config {
+        &self.0.database
     }
 
     pub fn set_catalog(&self, catalog: Catalog) {

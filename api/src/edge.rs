@@ -5,16 +5,18 @@ use std::any::Any;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use crate::envelope::Envelope;
 use crate::problem::Problem;
 use crate::request_id::{HEADER as REQUEST_ID, RequestId};
+use crate::route_label::route_label;
 
 /// Logged for a client that hung up before its answer, as nginx does.
 const HUNG_UP: u16 = 499;
@@ -26,16 +28,18 @@ pub fn around(router: Router, app: App) -> Router {
         .layer(from_fn_with_state(app, edge))
 }
 
-async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let mut line = Line {
         method: request.method().clone(),
-        route: request.extensions().get::<MatchedPath>().cloned(),
+        route: route_label(&request, &app.catalog()),
         id: id.clone(),
         started: Instant::now(),
         status: HUNG_UP,
         problem: None,
     };
+
+    let envelope = Envelope::of(app.shape(), &mut request);
 
     let mut response = match timeout(app.limits().request_timeout, next.run(request)).await {
         Ok(response) => response,
@@ -44,11 +48,16 @@ async fn edge(State(app): State<App>, request: Request, next: Next) -> Response 
     if let Some(problem) = problem_of(&mut response) {
         let allow = response.headers_mut().remove(header::ALLOW);
         line.problem = Some(problem.clone());
-        response = problem.into_answer(id.as_str());
+        response = match &envelope {
+            Some(envelope) => envelope.around_problem(problem, id.as_str()),
+            None => problem.into_answer(id.as_str()),
+        };
         if let Some(allow) = allow {
             // The router's; a resource that takes fewer methods has told its own.
             response.headers_mut().entry(header::ALLOW).or_insert(allow);
         }
+    } else if let Some(envelope) = &envelope {
+        response = envelope.around_answer(response, id.as_str()).await;
     }
     line.status = response.status().as_u16();
 
@@ -58,11 +67,20 @@ async fn edge(State(app): State<App>, request: Request, next: Next) -> Response 
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    // Everything here is one person's own, or about this moment; but for the documentation.
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, caching(headers));
+    if headers.contains_key(header::ETAG) {
+        headers.append(header::VARY, app.naming().vary());
+    }
     response
+}
+
+/// Everything here is one person's own, or about this moment. What has a tag may be kept
+/// by that person's client, which has to ask each time whether it is still good.
+fn caching(headers: &HeaderMap) -> HeaderValue {
+    HeaderValue::from_static(match headers.contains_key(header::ETAG) {
+        true => "private, no-cache",
+        false => "no-store",
+    })
 }
 
 /// The problem that a handler returned, or one for an error answer that came from elsewhere.
@@ -84,7 +102,8 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 /// drops the request in the middle, and has its line too.
 struct Line {
     method: Method,
-    route: Option<MatchedPath>,
+    /// The template: a path or a query may hold anything.
+    route: String,
     id: RequestId,
     started: Instant,
     status: u16,
@@ -98,8 +117,7 @@ impl Drop for Line {
             invented if invented.len() > 16 => "-",
             method => method,
         };
-        // The route's template: a path or a query may hold anything.
-        let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
+        let route = &self.route;
         let status = self.status;
         let latency_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let request_id = self.id.as_str();

@@ -5,7 +5,7 @@
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use crate::app::App;
 use crate::problem::{Problem, Result};
@@ -30,6 +30,17 @@ impl Naming {
             header: settings.header()?,
             domain: settings.domain()?.map(|domain| format!(".{domain}")),
         })
+    }
+
+    /// The headers that decide whose rows an answer has.
+    pub fn vary(&self) -> HeaderValue {
+        let token = HeaderValue::from_static("authorization");
+        let both = self
+            .header
+            .as_ref()
+            .map(|name| format!("authorization, {name}"));
+        both.and_then(|both| HeaderValue::try_from(both).ok())
+            .unwrap_or(token)
     }
 
     /// 400 for a name that is given twice, empty or malformed, and for two that differ.
@@ -121,7 +132,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     fn naming(header: &str, domain: Option<&str>) -> std::result::Result<Naming, String> {
         Naming::new(&TenantSettings {

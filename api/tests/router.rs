@@ -5,6 +5,7 @@
 use std::sync::LazyLock;
 
 use api::app::App;
+use api::catalog::Catalog;
 use api::edge;
 use api::routes;
 use api::settings::Settings;
@@ -25,8 +26,28 @@ const ROWS: [&str; 2] = ["/tasks", "/projects"];
 /// A service whose database is away: nothing listens on port 1.
 fn app() -> App {
     // One for all tests, because making one hashes a password.
-    static APP: LazyLock<App> = LazyLock::new(|| app_with(&[]));
+    static APP: LazyLock<App> = LazyLock::new(|| {
+        let app = app_with(&[]);
+        app.set_catalog(catalog());
+        app
+    });
     APP.clone()
+}
+
+/// What the database would have said is exposed.
+fn catalog() -> Catalog {
+    let resource = |name: &str, is_writable: bool, key: Value| json!({"name": name, "kind": "table", "key": key, "isWritable": is_writable});
+    let catalog = json!({
+        "version": "1",
+        "resources": [
+            resource("tasks", true, json!(["id"])),
+            resource("projects", true, json!(["id"])),
+            resource("countries", false, json!(["code"])),
+            resource("totals", false, json!([])),
+        ],
+        "functions": [{"name": "enrol"}],
+    });
+    Catalog::read(catalog.to_string().as_bytes()).unwrap()
 }
 
 /// The same with little patience. For what never answers alone: on a busy
@@ -143,6 +164,9 @@ async fn without_a_token_every_route_of_a_tenant_is_closed() {
         routes.extend(["GET", "POST"].map(|method| (method, path.to_owned())));
         routes.extend(["GET", "PATCH", "DELETE"].map(|method| (method, format!("{path}/{id}"))));
     }
+    routes.push(("GET", "/countries/de".to_owned()));
+    routes.push(("GET", "/totals".to_owned()));
+    routes.push(("POST", "/rpc/enrol".to_owned()));
     for (method, path) in routes {
         let answer = call(method, &path).await;
         assert_eq!(answer.status, 401, "{method} {path}");
@@ -168,11 +192,41 @@ async fn a_bad_token_is_told_what_is_wrong_with_it() {
 
 #[tokio::test]
 async fn an_unknown_route_is_a_problem_that_repeats_nothing() {
-    for path in ["/", "/students", "/tasks/", "/tasks/1/2", "/Tasks"] {
+    for path in [
+        "/",
+        "/students",
+        "/tasks/",
+        "/tasks/1/2",
+        "/tasks/1/restore",
+        "/Tasks",
+        "/%74asks",
+        "/totals/1",
+        "/auth/tasks",
+        "/rpc/other",
+        "/rpc",
+        "/tasks%2F1",
+    ] {
         let answer = call("GET", path).await;
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.code(), "no_such_route");
         assert!(!String::from_utf8_lossy(&answer.body).contains("asks"));
+        assert!(!answer.headers.contains_key("allow"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn before_the_database_has_told_what_is_exposed_nobody_can_tell() {
+    let unaware = app_with(&[]);
+    let token = unaware.tokens().sign(&nobody()).unwrap();
+    for path in ["/tasks", "/tasks/1", "/students", "/rpc/enrol"] {
+        let request = || Request::builder().method("POST").uri(path);
+        let without = request().body(Body::empty()).unwrap();
+        let answer = send(routes::router(unaware.clone()), without).await;
+        assert_eq!(answer.status, 401, "{path}");
+        let with = request().header("authorization", format!("Bearer {token}"));
+        let with = with.body(Body::empty()).unwrap();
+        let answer = send(routes::router(unaware.clone()), with).await;
+        assert_eq!(answer.code(), "not_ready", "{path}");
     }
 }
 
@@ -181,6 +235,11 @@ async fn a_wrong_method_is_told_the_right_ones() {
     for (method, path, allowed) in [
         ("DELETE", "/tasks", "GET,HEAD,POST"),
         ("PUT", "/projects/7", "GET,HEAD,PATCH,DELETE"),
+        ("POST", "/countries", "GET,HEAD"),
+        ("PUT", "/countries", "GET,HEAD"),
+        ("PATCH", "/countries/de", "GET,HEAD"),
+        ("DELETE", "/totals", "GET,HEAD"),
+        ("GET", "/rpc/enrol", "POST"),
         ("GET", "/auth/login", "POST"),
         ("POST", "/health", "GET,HEAD"),
     ] {

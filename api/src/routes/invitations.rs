@@ -9,10 +9,11 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::body::JsonBody;
 use crate::caller::Caller;
-use crate::db::{self, Db};
+use crate::db::Db;
 use crate::fields::Fields;
 use crate::mail::{Kind, Mail};
 use crate::origin::Origin;
+use crate::page::Page;
 use crate::path::PathId;
 use crate::problem::Result;
 use crate::query;
@@ -51,9 +52,9 @@ struct User {
 }
 
 /// `GET /invitations`: those of the caller's tenant.
-pub async fn list(caller: Caller, db: Db, RawQuery(raw): RawQuery) -> Result<db::Json> {
+pub async fn list(caller: Caller, db: Db, RawQuery(raw): RawQuery) -> Result<Page> {
     let query = query::parse(raw.as_deref().unwrap_or_default())?;
-    db.list_invitations(caller, query).await
+    db.list_invitations(caller, query).await.map(Page)
 }
 
 /// `POST /invitations`: invite somebody, by a mail.

@@ -7,14 +7,15 @@ use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::db::{Db, Json};
 use crate::fields::Fields;
+use crate::page::Page;
 use crate::path::PathId;
 use crate::problem::Result;
 use crate::query;
 
 /// `GET /members`
-pub async fn list(caller: Caller, db: Db, RawQuery(raw): RawQuery) -> Result<Json> {
+pub async fn list(caller: Caller, db: Db, RawQuery(raw): RawQuery) -> Result<Page> {
     let query = query::parse(raw.as_deref().unwrap_or_default())?;
-    db.list_members(caller, query).await
+    db.list_members(caller, query).await.map(Page)
 }
 
 /// `PATCH /members/{userId}`: another role.

@@ -4,13 +4,14 @@
 use axum::http::StatusCode;
 
 use crate::caller::Caller;
-use crate::db::{Db, Json};
+use crate::db::Db;
+use crate::page::Page;
 use crate::path::PathId;
 use crate::problem::Result;
 
 /// `GET /auth/sessions`: the caller's own, in all their tenants.
-pub async fn list(caller: Caller, db: Db) -> Result<Json> {
-    db.list_sessions(caller).await
+pub async fn list(caller: Caller, db: Db) -> Result<Page> {
+    db.list_sessions(caller).await.map(Page)
 }
 
 /// `DELETE /auth/sessions/{id}`: one of the caller's own.

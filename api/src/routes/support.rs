@@ -4,15 +4,16 @@ use axum::extract::RawQuery;
 use axum::http::StatusCode;
 
 use crate::caller::Caller;
-use crate::db::{Db, Json};
+use crate::db::Db;
+use crate::page::Page;
 use crate::path::PathId;
 use crate::problem::Result;
 use crate::query;
 
 /// `GET /support-access`
-pub async fn list(caller: Caller, db: Db, RawQuery(raw): RawQuery) -> Result<Json> {
+pub async fn list(caller: Caller, db: Db, RawQuery(raw): RawQuery) -> Result<Page> {
     let query = query::parse(raw.as_deref().unwrap_or_default())?;
-    db.list_support_access(caller, query).await
+    db.list_support_access(caller, query).await.map(Page)
 }
 
 /// `DELETE /support-access/{id}`: end it now.
