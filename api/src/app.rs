@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, CatalogHolder};
 use crate::db::Pool;
 use crate::limiter::{Limiter, TrustedProxies};
 use crate::mail::Mailer;
-use crate::openapi::{Document, Documents};
+use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::password::Passwords;
 use crate::queue::Queue;
@@ -38,11 +38,8 @@ struct Parts {
     keys_refresh: Duration,
     jwks_refresh: Duration,
     resets: Queue,
-    catalog: CatalogHolder,
-    catalog_settings: CatalogSettings,
-    naming: Naming,
-    shape: ShapeSettings,
-    database: Config,
+    metrics: Option<Metrics>,
+    has_public_metrics: bool,
 }
 
 /// How long what is made for a person lasts.
@@ -74,11 +71,8 @@ impl App {
             keys_refresh: settings.token.keys_refresh,
             jwks_refresh: settings.token.jwks_refresh,
             resets: Queue::new(RESETS, RESETS_AT_ONCE),
-            catalog: CatalogHolder::default(),
-            catalog_settings: settings.catalog.clone(),
-            naming: Naming::new(&settings.tenant)?,
-            shape: settings.shape.clone(),
-            database: settings.database.config()?,
+            metrics: Metrics::new(&settings.ops),
+            has_public_metrics: settings.ops.are_metrics_public(),
         })))
     }
 
@@ -124,6 +118,16 @@ impl App {
 
     pub fn jwks_refresh(&self) -> Duration {
         self.0.jwks_refresh
+    }
+
+    /// `None` where nothing is counted.
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.0.metrics.as_ref()
+    }
+
+    /// Whether everybody may see what is counted.
+    pub fn has_public_metrics(&self) -> bool {
+        self.0.has_public_metrics
     }
 
     pub fn resets(&self) -> &Queue {

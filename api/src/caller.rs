@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::bad_token;
+use crate::notes::Notes;
 use crate::problem::{Problem, Result};
 use crate::tenant::NamedTenant;
 
@@ -46,16 +47,17 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let token = bearer(&parts.headers)?;
-        let person = App::from_ref(state)
+        let named = App::from_ref(state)
             .tokens()
             .verify(token)
             .map_err(|bad| bad_token(bad.code, bad.message))?;
-        let token = token.to_owned();
-        let NamedTenant(tenant) = NamedTenant::from_request_parts(parts, state).await?;
+        let notes = parts.extensions.get::<Notes>();
+        if let (Some(notes), Some(tenant)) = (notes, named.and_then(|named| named.tenant)) {
+            notes.note_tenant(tenant);
+        }
         Ok(Self {
-            token,
-            person,
-            tenant,
+            token: token.to_owned(),
+            person: named.and_then(|named| named.person),
         })
     }
 }

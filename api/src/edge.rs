@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
-use crate::envelope::Envelope;
+use crate::metrics::{Answered, Metrics};
+use crate::notes::Notes;
 use crate::problem::Problem;
 use crate::request_id::{HEADER as REQUEST_ID, RequestId};
 use crate::route_label::route_label;
@@ -30,7 +31,11 @@ pub fn around(router: Router, app: App) -> Router {
 
 async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
+    let notes = Notes::default();
+    request.extensions_mut().insert(notes.clone());
     let mut line = Line {
+        notes,
+        metrics: app.metrics().cloned(),
         method: request.method().clone(),
         route: route_label(&request, &app.catalog()),
         id: id.clone(),
@@ -101,6 +106,8 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 /// The request's line in the log. Written when it is dropped: a client that hangs up
 /// drops the request in the middle, and has its line too.
 struct Line {
+    notes: Notes,
+    metrics: Option<Metrics>,
     method: Method,
     /// The template: a path or a query may hold anything.
     route: String,
@@ -119,13 +126,24 @@ impl Drop for Line {
         };
         let route = &self.route;
         let status = self.status;
-        let latency_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let elapsed = self.started.elapsed();
+        let latency_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let request_id = self.id.as_str();
         let code = self.problem.as_ref().map(|problem| &*problem.code);
         let reason = self
             .problem
             .as_ref()
             .and_then(|problem| problem.reason.as_deref());
+        if let Some(metrics) = &self.metrics {
+            metrics.answered(&Answered {
+                method: &self.method,
+                route: self.route.as_ref().map(MatchedPath::as_str),
+                status,
+                code,
+                after: elapsed,
+                tenant: self.notes.tenant(),
+            });
+        }
         match status {
             500 => {
                 tracing::error!(

@@ -13,13 +13,20 @@ use crate::app::App;
 use crate::db::{Db, Issuer};
 use crate::outbound::Target;
 
+/// A request leaves some bytes until then.
+const TIDY: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(60);
 /// After the first failure to fetch a key set; doubled with each, up to JWKS_REFRESH.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Does all of it, until it is dropped.
 pub async fn keep(app: &App) {
-    tokio::join!(keep_keys(app), keep_issuers(app), keep_limits(app));
+    tokio::join!(
+        keep_keys(app),
+        keep_issuers(app),
+        keep_limits(app),
+        keep_metrics(app)
+    );
 }
 
 /// Reads JWT_KEYS_FILE when it has changed, and signs with the key that the database
@@ -46,6 +53,13 @@ async fn keep_limits(app: &App) {
     loop {
         sleep(SWEEP).await;
         app.limiter().forget_the_quiet();
+    }
+}
+
+async fn keep_metrics(app: &App) {
+    while let Some(metrics) = app.metrics() {
+        sleep(TIDY).await;
+        metrics.tidy();
     }
 }
 

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::address::{ClientAddress, Peer, TrustedProxies};
 use self::counter::{Counter, Wait};
+use crate::metrics;
 use crate::problem::{Problem, Result};
 use crate::settings::AttemptSettings;
 
@@ -92,6 +93,7 @@ fn digest(bytes: &[u8]) -> [u8; 16] {
 }
 
 fn too_many_requests(Wait(wait): Wait) -> Problem {
+    metrics::limited("attempts");
     let seconds = wait.as_secs() + 1;
     Problem::new(
         StatusCode::TOO_MANY_REQUESTS,

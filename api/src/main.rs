@@ -2,13 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::net::SocketAddr;
+use std::future::pending;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use api::app::App;
 use api::db::Verdict;
-use api::settings::Settings;
-use api::{keeper, log, routes, serve, watcher};
+use api::settings::{Limits, Settings};
+use api::{keeper, log, routes, serve};
 use clap::Parser;
 use tokio::net::TcpListener;
 
@@ -54,10 +55,11 @@ async fn run(settings: &Settings) -> Result<(), String> {
         Verdict::Refused(reason) => return Err(reason),
     }
 
-    let address = SocketAddr::new(settings.listen, settings.port);
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        format!("can't listen on {address}: {error}; choose another port with PORT")
-    })?;
+    let ops = match settings.ops.ops_port {
+        Some(port) => Some(listen(settings.ops.ops_listen, port, "OPS_PORT").await?),
+        None => None,
+    };
+    let listener = listen(settings.listen, settings.port, "PORT").await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -79,6 +81,7 @@ async fn run(settings: &Settings) -> Result<(), String> {
     let ended = tokio::select! {
         () = serve::serve(listener, router, &settings.limits, stop) => Ok(()),
         reason = app.pool().keep_asking(app.tokens()) => Err(reason),
+        () = serve_ops(ops, &app, &settings.limits) => Err("the second port's listener ended".to_owned()),
         () = keeper::keep(&app) => Err("the keeper ended".to_owned()),
         () = watcher::watch(&app) => Err("the watcher ended".to_owned()),
     };
@@ -91,4 +94,19 @@ async fn run(settings: &Settings) -> Result<(), String> {
         );
     }
     ended
+}
+
+async fn listen(address: IpAddr, port: u16, setting: &str) -> Result<TcpListener, String> {
+    let address = SocketAddr::new(address, port);
+    TcpListener::bind(address).await.map_err(|error| {
+        format!("can't listen on {address}: {error}; choose another port with {setting}")
+    })
+}
+
+/// As long as the service lives: who watches it end must see it.
+async fn serve_ops(listener: Option<TcpListener>, app: &App, limits: &Limits) {
+    let Some(listener) = listener else {
+        return pending().await;
+    };
+    serve::serve(listener, routes::ops_router(app.clone()), limits, pending()).await;
 }

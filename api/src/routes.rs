@@ -15,12 +15,15 @@ mod health;
 mod invitations;
 mod me;
 mod members;
+mod ops;
 mod password;
 mod reports;
 mod resources;
 mod sessions;
 mod support;
 mod tenants;
+
+pub use ops::router as ops_router;
 
 pub fn router(app: App) -> Router {
     let router = Router::new()
@@ -63,5 +66,12 @@ pub fn router(app: App) -> Router {
             Router::new()
         })
         .with_state(app.clone());
+    let fixed = match app.has_public_metrics() {
+        true => fixed.merge(ops::metrics_alone(&app)),
+        false => fixed,
+    };
+    let router = rows::router(&app)
+        .merge(fixed)
+        .fallback(async || Problem::of_status(StatusCode::NOT_FOUND));
     edge::around(router, app)
 }

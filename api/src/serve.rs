@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
 use crate::limiter::Peer;
+use crate::metrics::OpenConnection;
 use crate::settings::Limits;
 
 /// A request's line and headers; a token may take 8 KiB of it.
@@ -58,7 +59,9 @@ pub async fn serve(
         }
         let service = with_peer(TowerToHyperService::new(router.clone()), Peer(peer.ip()));
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let open = OpenConnection::new();
         tokio::spawn(async move {
+            let _open = open;
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }

@@ -17,6 +17,7 @@ pub use self::database::DatabaseSettings;
 pub use self::duration::duration;
 pub use self::encryption::{Authorities, Encryption};
 pub use self::mail::MailSettings;
+pub use self::ops::OpsSettings;
 pub use self::secret::Secret;
 pub use self::shape::{ResponseStyle, ShapeSettings};
 pub use self::tenant::TenantSettings;
@@ -28,6 +29,7 @@ mod database;
 mod duration;
 mod encryption;
 mod mail;
+mod ops;
 mod secret;
 mod shape;
 mod tenant;
@@ -74,6 +76,9 @@ pub struct Settings {
 
     #[command(flatten)]
     pub limits: Limits,
+
+    #[command(flatten)]
+    pub ops: OpsSettings,
 
     #[command(flatten)]
     pub log: LogSettings,

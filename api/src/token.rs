@@ -51,6 +51,13 @@ pub struct Subject<'a> {
     pub role: &'a str,
 }
 
+/// Whom a token of this service names. What of it still holds, the database says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    pub person: Option<Uuid>,
+    pub tenant: Option<Uuid>,
+}
+
 /// What a word tells the database. A word opens nothing else.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -161,13 +168,16 @@ impl Tokens {
         encode(&key.header, &claims, &key.signing)
     }
 
-    /// The person whom a token of this service names, if its signature and dates are
+    /// The person and the tenant that a token of this service names, if its signature and dates are
     /// good; `None` also for what isn't this service's, which only the database can judge.
-    pub fn verify(&self, token: &str) -> Result<Option<Uuid>, BadToken> {
+    pub fn verify(&self, token: &str) -> Result<Option<Named>, BadToken> {
         #[derive(Deserialize)]
-        struct Person {
+        #[serde(rename_all = "camelCase")]
+        struct Names {
             #[serde(default)]
             sub: Value,
+            #[serde(default)]
+            tenant_id: Value,
         }
 
         if token.len() > LONGEST {
@@ -186,10 +196,13 @@ impl Tokens {
             return Err(MALFORMED);
         }
         // The key's algorithm, never the token's.
-        let token = decode::<Person>(token, &key.verifying, &key.validation)
+        let token = decode::<Names>(token, &key.verifying, &key.validation)
             .map_err(|error| bad_token(error.kind()))?;
-        let person = token.claims.sub.as_str();
-        Ok(person.and_then(|id| id.parse().ok()))
+        let id = |claim: &Value| claim.as_str().and_then(|id| id.parse().ok());
+        Ok(Some(Named {
+            person: id(&token.claims.sub),
+            tenant: id(&token.claims.tenant_id),
+        }))
     }
 
     /// The names of the keys that this service can sign with.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use api::settings::Settings;
-use api::token::{KeyState, Purpose, Subject, Tokens};
+use api::token::{KeyState, Named, Purpose, Subject, Tokens};
 use aws_lc_rs::encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, Pkcs8V1Der};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
@@ -116,6 +116,13 @@ fn ann() -> Subject<'static> {
     }
 }
 
+fn named() -> Named {
+    Named {
+        person: Some(ann().user_id),
+        tenant: Some(ann().tenant_id),
+    }
+}
+
 fn state(kid: &str, status: &str, activated_at: u64) -> KeyState {
     KeyState {
         kid: kid.to_owned(),
@@ -127,7 +134,7 @@ fn state(kid: &str, status: &str, activated_at: u64) -> KeyState {
 /// The kid and algorithm that a token is signed with now.
 fn signed_with(tokens: &Tokens) -> (String, String) {
     let token = tokens.sign(&ann()).unwrap();
-    assert_eq!(tokens.verify(&token), Ok(Some(ann().user_id)));
+    assert_eq!(tokens.verify(&token), Ok(Some(named())));
     let header = jsonwebtoken::decode_header(&token).unwrap();
     (header.kid.unwrap(), format!("{:?}", header.alg))
 }
@@ -205,7 +212,7 @@ async fn the_file_is_read_again_when_it_changes_and_not_otherwise() {
     assert_eq!(signed_with(&tokens).0, "old", "until the database says so");
     tokens.choose(&[state("old", "active", 1), state("new", "active", 2)]);
     assert_eq!(signed_with(&tokens).0, "new");
-    assert_eq!(tokens.verify(&token), Ok(Some(ann().user_id)));
+    assert_eq!(tokens.verify(&token), Ok(Some(named())));
 
     file.write(&json!({"keys": [new]}).to_string());
     assert_eq!(tokens.read_again().await, Ok(true));

@@ -71,7 +71,11 @@ fn what_the_service_signs_it_accepts() {
     };
     for tokens in [tokens(), tokens_of_acme()] {
         let token = tokens.sign(&ann).unwrap();
-        assert_eq!(tokens.verify(&token), Ok(Some(ann.user_id)));
+        let named = Named {
+            person: Some(ann.user_id),
+            tenant: Some(ann.tenant_id),
+        };
+        assert_eq!(tokens.verify(&token), Ok(Some(named)));
     }
 }
 
@@ -182,10 +186,8 @@ fn what_another_signed_the_database_judges_and_nobody_is_believed_here() {
     for nonsense in ["pgx_abc", "PGT_abc", " pgt_abc", "abc", ""] {
         assert_eq!(refusal(nonsense), "TN010", "{nonsense}");
     }
-    assert_eq!(
-        tokens().verify(&signed(claims)),
-        Ok(Some(Uuid::from_u128(1)))
-    );
+    let named = tokens().verify(&signed(claims)).unwrap().unwrap();
+    assert_eq!(named.person, Some(Uuid::from_u128(1)));
 }
 
 #[test]

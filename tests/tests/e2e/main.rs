@@ -20,6 +20,7 @@ mod limits;
 mod lint;
 mod logs;
 mod members;
+mod metrics;
 mod moving_over;
 mod outage;
 mod passwords;
