@@ -136,6 +136,14 @@ grant select (tenant_id, id, reason, ticket, read_only, login, created_at, expir
 grant execute on function tenancy_private.like_pattern(text) to tenancy_app;
 grant execute on function tenancy.enter(text, text) to tenancy_app;
 
+-- Functions and idempotency.
+grant execute on function
+    tenancy.call_function(text, json),
+    tenancy.insert_resource_once(text, json, text),
+    tenancy.call_function_once(text, json, text)
+    to tenancy_app;
+grant execute on function tenancy.purge_idempotency_keys(integer) to tenancy_admin;
+
 grant execute on function tenancy.set_tenant_context(uuid, uuid) to tenancy_gateway;
 grant execute on function
     tenancy.active_tenants(uuid, integer),

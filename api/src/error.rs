@@ -24,14 +24,20 @@ pub fn status(sqlstate: &str) -> Option<StatusCode> {
         "TN101" | "TN102" | "TN103" | "TN202" | "TN301" | "TN304" | "TN412" | "TN413" | "TN502"
         | "TN507" | "TN508" | "23505" => StatusCode::CONFLICT,
         "TN302" => StatusCode::GONE,
-        "TN022" | "TN027" | "TN104" | "TN105" | "TN106" | "TN206" | "TN306" | "TN310" | "TN402"
-        | "TN403" | "TN404" | "TN405" | "TN406" | "TN410" | "TN411" | "TN501" | "TN504"
-        | "TN506" | "TN602" | "TN604" | "TN851" | "23502" | "23503" | "23514" => {
-            StatusCode::BAD_REQUEST
-        }
+        // Idempotency and functions.
+        "TN417" => StatusCode::UNPROCESSABLE_ENTITY,
+        "TN418" => StatusCode::CONFLICT,
+        "TN419" | "TN423" => StatusCode::BAD_REQUEST,
+        "TN424" => StatusCode::NOT_FOUND,
+        // RAISE EXCEPTION of a function or trigger of the DBA's, without a code of its own.
+        "P0001" => StatusCode::BAD_REQUEST,
+        "TN022" | "TN104" | "TN105" | "TN106" | "TN206" | "TN306" | "TN310" | "TN402" | "TN403"
+        | "TN404" | "TN405" | "TN406" | "TN410" | "TN411" | "TN501" | "TN504" | "TN506"
+        | "TN602" | "TN604" | "TN851" | "23502" | "23503" | "23514" => StatusCode::BAD_REQUEST,
         "TN003" | "TN023" | "TN025" | "TN211" | "TN841" | "TN842" | "TN843" | "TN844" | "TN852"
         | "TN901" | "TN902" => StatusCode::INTERNAL_SERVER_ERROR,
         // Of functions for the DBA, which the service never calls.
+        "TN440" | "TN441" | "TN442" | "TN443" | "TN444" => StatusCode::INTERNAL_SERVER_ERROR,
         "TN701" | "TN702" | "TN703" | "TN704" | "TN705" | "TN706" | "TN707" | "TN708" | "TN709"
         | "TN820" | "TN821" | "TN822" | "TN823" | "TN824" | "TN825" | "TN801" | "TN802"
         | "TN803" => StatusCode::INTERNAL_SERVER_ERROR,
@@ -131,6 +137,26 @@ pub fn refused(code: String) -> Problem {
         Some(status) => Problem::new(status, code, message),
         None => Problem::internal(format!("a refusal with the unknown code {code}")),
     }
+}
+
+/// The problem for an error of an exposed function. What it raises without a code of
+/// PostgreSQL's, its author wrote for the caller.
+pub fn of_function(failure: Failure) -> Problem {
+    let Failure::Query(query) = &failure else {
+        return failure.into();
+    };
+    match query.as_db_error() {
+        Some(error) if is_of_its_author(error.code().code()) => Problem::new(
+            StatusCode::BAD_REQUEST,
+            error.code().code().to_owned(),
+            sentence(error),
+        ),
+        _ => failure.into(),
+    }
+}
+
+fn is_of_its_author(sqlstate: &str) -> bool {
+    sqlstate == "P0001" || sqlstate.starts_with("TN") && status(sqlstate).is_none()
 }
 
 fn of_domain(error: &DbError) -> Problem {

@@ -21,8 +21,10 @@ mod entry;
 mod fault;
 mod hooks;
 mod ids;
+mod invoke;
 mod keys;
 mod objects;
+mod once;
 mod planner;
 mod read_only;
 mod readers;
@@ -146,6 +148,10 @@ pgrx::extension_sql_file!(
     requires = ["86_named_tenant"],
     finalize
 );
+pgrx::extension_sql_file!("../../sql/78_functions.sql", requires = ["73_support"]);
+pgrx::extension_sql_file!("../../sql/79_idempotency.sql", requires = ["78_functions"]);
+pgrx::extension_sql_file!("../../sql/81_calls.sql", requires = ["79_idempotency"]);
+pgrx::extension_sql_file!("../../sql/90_grants.sql", requires = ["81_calls"], finalize);
 
 /// Called by PostgreSQL when a backend loads the library: at the first call of
 /// a function, or at start where it stands in `shared_preload_libraries`.

@@ -15,6 +15,10 @@ fn each_sqlstate_has_the_status_of_the_readme() {
         ("TN405", 400),
         ("TN410", 400),
         ("TN412", 409),
+        ("TN417", 422),
+        ("TN418", 409),
+        ("TN424", 404),
+        ("P0001", 400),
         ("42501", 403),
         ("23505", 409),
         ("23503", 400),
@@ -65,8 +69,21 @@ fn a_refusal_has_the_status_of_its_code() {
 
 #[test]
 fn what_nobody_foresaw_is_no_status() {
-    for sqlstate in ["XX000", "42883", "P0001", "TNxyz", "", "é"] {
+    for sqlstate in ["XX000", "42883", "TNxyz", "", "é"] {
         assert_eq!(status(sqlstate), None, "{sqlstate}");
+    }
+}
+
+#[test]
+fn a_functions_author_may_use_a_code_that_is_nobodys() {
+    for (sqlstate, expected) in [
+        ("P0001", true),
+        ("TN777", true),
+        ("TN201", false),
+        ("23505", false),
+        ("XX000", false),
+    ] {
+        assert_eq!(is_of_its_author(sqlstate), expected, "{sqlstate}");
     }
 }
 

@@ -105,7 +105,7 @@ unsafe extern "C-unwind" fn explain(explaining: *mut c_void) {
 }
 
 /// Class 22, data exception, or a domain's check.
-fn is_about_a_value(code: i32) -> bool {
+pub fn is_about_a_value(code: i32) -> bool {
     const CLASS: i32 = (1 << 12) - 1;
     code & CLASS == sqlstate("22000") & CLASS || code == sqlstate("23514")
 }

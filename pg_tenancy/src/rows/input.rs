@@ -133,17 +133,21 @@ pub enum Wrong {
 
 impl Wrong {
     pub fn of(self, field: &Field) -> Fault {
-        let name = &field.name;
+        self.about(&field.name)
+    }
+
+    /// For a field or argument of that name.
+    pub fn about(self, name: &str) -> Fault {
         let message = match self {
             Self::Type(kind) => format!("\"{name}\" must be {}", kind.expected()),
             Self::Nul => format!("\"{name}\" must not contain a NUL character"),
         };
-        Fault::new("TN405", message).field(name.clone())
+        Fault::new("TN405", message).field(name)
     }
 }
 
 /// A value's text; `None` for null.
-fn text_of(kind: Kind, json: &str) -> Result<Option<String>, Wrong> {
+pub fn text_of(kind: Kind, json: &str) -> Result<Option<String>, Wrong> {
     let first = json.bytes().next();
     let is_number = first.is_some_and(|byte| byte == b'-' || byte.is_ascii_digit());
     let text = match kind {

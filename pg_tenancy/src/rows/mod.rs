@@ -7,12 +7,15 @@
 
 mod bind;
 mod cache;
+mod call;
+mod composite;
 mod explain;
 mod filter;
 mod input;
 mod json;
 mod plan;
 mod query;
+mod refusing;
 mod relation;
 mod statement;
 mod times;

@@ -203,7 +203,7 @@ impl Relation {
 
 /// `created_at` as `createdAt`. Only an underscore between a letter or digit and
 /// a small letter or digit goes: other names stay as they are.
-fn camel_case(column: &str) -> String {
+pub fn camel_case(column: &str) -> String {
     let mut name = String::with_capacity(column.len());
     let mut letters = column.chars().peekable();
     while let Some(letter) = letters.next() {

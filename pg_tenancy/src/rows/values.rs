@@ -105,7 +105,7 @@ impl Json {
 
     /// # Safety
     /// `value` is of type `oid`, of that kind, and not NULL.
-    unsafe fn value(&mut self, kind: Kind, oid: pg_sys::Oid, value: pg_sys::Datum) {
+    pub unsafe fn value(&mut self, kind: Kind, oid: pg_sys::Oid, value: pg_sys::Datum) {
         // SAFETY: the caller's promise; by-value types are in the datum itself.
         unsafe {
             match kind {
