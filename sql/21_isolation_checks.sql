@@ -14,12 +14,12 @@ as $$
 begin
     -- Anybody else is bound by the very policies, and would see no row to fill or to check.
     if not (select r.rolsuper from pg_roles as r where r.rolname = current_user) then
-        raise exception 'only a superuser may isolate or release a table'
+        raise exception 'only a superuser may say what is isolated, shared or served'
             using errcode = '42501', hint = 'Ask the DBA.';
     end if;
     if coalesce(current_setting('pg_tenancy.context', true), '') <> '' then
         raise exception 'a tenant has been entered in this transaction'
-            using errcode = 'TN707', hint = 'Isolate, release and fill tables outside of a tenant''s context, in a transaction of their own.';
+            using errcode = 'TN707', hint = 'Do this outside of a tenant''s context, in a transaction of its own.';
     end if;
 end
 $$;

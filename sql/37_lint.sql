@@ -39,6 +39,8 @@ begin atomic
         ('application_sees_others', 'It reaches beyond the one tenant that it has entered.'),
         ('application_owns', 'An owner changes policies, drops the table, and reads it through an index of its own.'),
         ('owner_has_members', 'Its members read and change every tenant''s rows.'),
+        ('shared_written', 'A shared table is every tenant''s: what one writes, all the others read.'),
+        ('not_served', 'Somebody counts on it being there, and the service answers that it isn''t.'),
         ('large_objects', 'Large objects have no tenant.'),
         ('other_sessions', 'Sessions of one role see each other''s queries and locks, whichever tenant they serve.'),
         ('signals', 'A session may end every other of its own role.'),

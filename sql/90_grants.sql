@@ -144,6 +144,27 @@ grant execute on function
     to tenancy_app;
 grant execute on function tenancy.purge_idempotency_keys(integer) to tenancy_admin;
 
+-- Resources. What is private here is called by the bodies of those that are not, as the caller.
+grant execute on function
+    tenancy.list_resource(text, json),
+    tenancy.get_resource(text, text[], json),
+    tenancy.insert_resource(text, json),
+    tenancy.update_resource(text, text[], json, text[]),
+    tenancy.delete_resource(text, text[], text[]),
+    tenancy.resources(text)
+    to tenancy_app;
+grant execute on function
+    tenancy_private.field_name(text),
+    tenancy_private.is_ordered(oid),
+    tenancy_private.is_soft_deleted(oid),
+    tenancy_private.served_resources(text),
+    tenancy_private.base_type(oid),
+    tenancy_private.check_choices(oid, smallint),
+    tenancy_private.described_fields(oid, name, name[], name[], name[], name[], name[]),
+    tenancy_private.described_key(oid, name, name[]),
+    tenancy_private.described_resources()
+    to tenancy_app;
+
 grant execute on function tenancy.set_tenant_context(uuid, uuid) to tenancy_gateway;
 grant execute on function
     tenancy.active_tenants(uuid, integer),

@@ -47,6 +47,16 @@ impl Fault {
         self
     }
 
+    /// Says that it is about the row of that place among several.
+    pub fn in_row(mut self, row: usize) -> Self {
+        self.message = format!("row {row}: {}", self.message).into();
+        self.field = Some(match self.field {
+            Some(field) => format!("{row}.{field}"),
+            None => row.to_string(),
+        });
+        self
+    }
+
     /// Raises it as an error of PostgreSQL.
     pub fn raise(self) -> ! {
         let code = self.code;
@@ -135,7 +145,7 @@ unsafe fn report(
     }
 }
 
-/// Puts other words into the error that is being raised.
+/// Puts another code and other words into the error that is being raised.
 ///
 /// # Safety
 /// Only between `errstart` and the end of `errfinish`, thus also in an error
@@ -149,6 +159,17 @@ pub unsafe fn rewrite(
     // SAFETY: the caller's promise.
     unsafe {
         errcode(sqlstate(code));
+        reword(message, hint, field);
+    }
+}
+
+/// Puts other words into the error that is being raised.
+///
+/// # Safety
+/// As `rewrite`.
+pub unsafe fn reword(message: *const c_char, hint: *const c_char, field: *const c_char) {
+    // SAFETY: the caller's promise.
+    unsafe {
         errmsg_internal(AS_IT_IS.as_ptr(), message);
         if !hint.is_null() {
             errhint(AS_IT_IS.as_ptr(), hint);

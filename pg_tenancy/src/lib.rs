@@ -146,6 +146,18 @@ pgrx::extension_sql_file!("../../sql/86_named_tenant.sql", requires = ["73_suppo
 pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
     requires = ["86_named_tenant"],
+pgrx::extension_sql_file!("../../sql/74_exposed.sql", requires = ["73_support"]);
+pgrx::extension_sql_file!("../../sql/75_serving.sql", requires = ["74_exposed"]);
+pgrx::extension_sql_file!("../../sql/76_shared.sql", requires = ["75_serving"]);
+pgrx::extension_sql_file!("../../sql/77_exposing.sql", requires = ["76_shared"]);
+pgrx::extension_sql_file!("../../sql/77_resource_rows.sql", requires = ["77_exposing"]);
+pgrx::extension_sql_file!(
+    "../../sql/84_resources.sql",
+    requires = ["77_resource_rows"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/90_grants.sql",
+    requires = ["84_resources"],
     finalize
 );
 pgrx::extension_sql_file!("../../sql/78_functions.sql", requires = ["73_support"]);

@@ -5,14 +5,30 @@
 //! the transaction, so that a `&'static Relation` never dangles within one.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::{pg_guard, pg_sys};
 
 use crate::fault::Fault;
 use crate::rows::relation::{self, Relation, not_served};
+use crate::rows::served::Served;
 
-type Known = HashMap<(pg_sys::Oid, pg_sys::Oid), *const Relation>;
+#[derive(Default)]
+struct Known {
+    /// By its oid and the role.
+    relations: HashMap<(pg_sys::Oid, pg_sys::Oid), *const Relation>,
+    /// By the role and its name.
+    resources: HashMap<pg_sys::Oid, HashMap<String, *const Relation>>,
+    /// All relations on which these rest.
+    rests_on: HashSet<pg_sys::Oid>,
+}
+
+impl Known {
+    fn all(&self) -> impl Iterator<Item = *const Relation> {
+        let resources = self.resources.values().flat_map(HashMap::values);
+        self.relations.values().chain(resources).copied()
+    }
+}
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
@@ -26,30 +42,92 @@ thread_local! {
 /// The relation with that oid, locked until the transaction ends: its columns
 /// stay what they are. TN401 where the row functions can't serve it.
 pub fn find(oid: pg_sys::Oid, is_reading: bool) -> Result<&'static Relation, Fault> {
-    lock(oid, is_reading)?;
+    let kinds = [pg_sys::RELKIND_RELATION, pg_sys::RELKIND_PARTITIONED_TABLE];
+    if !lock(oid, is_reading, &kinds) {
+        return Err(not_served("it is not a table that your role may read"));
+    }
     forget_what_changed();
     // SAFETY: reads a global of this backend.
     let role = unsafe { pg_sys::GetUserId() };
-    if let Some(known) = KNOWN.with_borrow(|known| known.get(&(oid, role)).copied()) {
+    if let Some(known) = KNOWN.with_borrow(|known| known.relations.get(&(oid, role)).copied()) {
         // SAFETY: freed only at the end of a transaction, after it left KNOWN.
         return Ok(unsafe { &*known });
     }
     IS_DESCRIBING.set(true);
-    let relation: *const Relation = Box::into_raw(Box::new(relation::describe(oid)?));
+    let relation: *const Relation = Box::into_raw(Box::new(relation::describe(oid, None)?));
+    KNOWN.with_borrow_mut(|known| {
+        known.rests_on.insert(oid);
+        known.relations.insert((oid, role), relation);
+    });
     IS_DESCRIBING.set(false);
-    KNOWN.with_borrow_mut(|known| known.insert((oid, role), relation));
     // SAFETY: as above.
     Ok(unsafe { &*relation })
 }
 
-fn lock(oid: pg_sys::Oid, is_reading: bool) -> Result<(), Fault> {
+/// The relation that is served under that name, locked likewise. TN401 in the same
+/// words where there is none, none that may be served, or none that the role may read.
+pub fn find_resource(name: &str, is_reading: bool) -> Result<&'static Relation, Fault> {
+    // SAFETY: reads a global of this backend.
+    let role = unsafe { pg_sys::GetUserId() };
+    let kinds = [
+        pg_sys::RELKIND_RELATION,
+        pg_sys::RELKIND_PARTITIONED_TABLE,
+        pg_sys::RELKIND_VIEW,
+    ];
+    loop {
+        forget_what_changed();
+        let known = KNOWN.with_borrow(|known| known.resources.get(&role)?.get(name).copied());
+        if let Some(known) = known {
+            // SAFETY: as in `find`.
+            let relation = unsafe { &*known };
+            let is_locked = lock(relation.oid, is_reading, &kinds);
+            // With the lock came news, if there were any: of the registry, too.
+            if HAS_CHANGED.get() {
+                continue;
+            }
+            return if is_locked {
+                Ok(relation)
+            } else {
+                Err(no_resource(name))
+            };
+        }
+
+        IS_DESCRIBING.set(true);
+        let served = Served::find(name)?.ok_or_else(|| no_resource(name))?;
+        if !lock(served.relation, is_reading, &kinds) {
+            return Err(no_resource(name));
+        }
+        let relation = relation::describe(served.relation, Some((name, &served)));
+        let relation = relation.map_err(|fault| match fault.code {
+            "TN401" => no_resource(name),
+            _ => fault,
+        })?;
+        let relation: *const Relation = Box::into_raw(Box::new(relation));
+        KNOWN.with_borrow_mut(|known| {
+            known.rests_on.extend(&served.rests_on);
+            let resources = known.resources.entry(role).or_default();
+            resources.insert(name.to_owned(), relation);
+        });
+        IS_DESCRIBING.set(false);
+    }
+}
+
+fn no_resource(name: &str) -> Fault {
+    // A long name would only be an echo.
+    let shown: String = name.chars().take(64).collect();
+    Fault::new("TN401", format!("there is no resource \"{shown}\""))
+        .hint("tenancy.resources() tells which there are.")
+}
+
+/// Locks a relation of one of these kinds, until the transaction ends, for who may
+/// read a column of it. Who may not has no business with its lock.
+fn lock(oid: pg_sys::Oid, is_reading: bool, kinds: &[u8]) -> bool {
     let mode = if is_reading {
         pg_sys::AccessShareLock
     } else {
         pg_sys::RowExclusiveLock
     };
-    // SAFETY: look-ups in the caches of the catalog. Who may read no column of
-    // it has no business with its lock.
+    // SAFETY: look-ups in the caches of the catalog.
     unsafe {
         let kind = pg_sys::get_rel_relkind(oid) as u8;
         let may_read = || {
@@ -60,12 +138,12 @@ fn lock(oid: pg_sys::Oid, is_reading: bool) -> Result<(), Fault> {
                 || pg_sys::pg_attribute_aclcheck_all(oid, role, read, any)
                     == pg_sys::AclResult::ACLCHECK_OK
         };
-        if !matches!(kind, b'r' | b'p') || !may_read() {
-            return Err(not_served("it is not a table that your role may read"));
+        let may_lock = kinds.contains(&kind) && may_read();
+        if may_lock {
+            pg_sys::LockRelationOid(oid, mode as pg_sys::LOCKMODE);
         }
-        pg_sys::LockRelationOid(oid, mode as pg_sys::LOCKMODE);
+        may_lock
     }
-    Ok(())
 }
 
 /// Asks PostgreSQL to tell of changes, once per backend.
@@ -73,11 +151,13 @@ pub fn watch_catalog() {
     // SAFETY: the callbacks have the types asked for and live as long as the backend.
     unsafe {
         pg_sys::CacheRegisterRelcacheCallback(Some(on_relation_change), pg_sys::Datum::null());
-        // Privileges also come by way of memberships, and a relation's name has a
-        // schema, which can be renamed without a word about the relation.
+        // Privileges also come by way of memberships, a relation's name has a schema,
+        // which can be renamed without a word about the relation, and a view calls
+        // functions, which can become definers.
         for cache in [
             pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE,
             pg_sys::SysCacheIdentifier::NAMESPACEOID,
+            pg_sys::SysCacheIdentifier::PROCOID,
         ] {
             pg_sys::CacheRegisterSyscacheCallback(
                 cache as i32,
@@ -93,9 +173,9 @@ pub fn watch_catalog() {
 #[pg_guard]
 unsafe extern "C-unwind" fn on_relation_change(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
     let is_known = KNOWN.try_with(|known| {
-        known.try_borrow().is_ok_and(|known| {
-            relation == pg_sys::InvalidOid || known.keys().any(|(oid, _)| *oid == relation)
-        })
+        known
+            .try_borrow()
+            .is_ok_and(|known| relation == pg_sys::InvalidOid || known.rests_on.contains(&relation))
     });
     if IS_DESCRIBING.get() || is_known.unwrap_or(true) {
         HAS_CHANGED.set(true);
@@ -110,7 +190,7 @@ unsafe extern "C-unwind" fn on_other_change(_argument: pg_sys::Datum, _cache: i3
 fn forget_what_changed() {
     if HAS_CHANGED.replace(false) {
         let known = KNOWN.take();
-        RETIRED.with_borrow_mut(|retired| retired.extend(known.into_values()));
+        RETIRED.with_borrow_mut(|retired| retired.extend(known.all()));
     }
 }
 
@@ -123,7 +203,7 @@ unsafe extern "C-unwind" fn on_transaction_end(
         || event == pg_sys::XactEvent::XACT_EVENT_ABORT;
     if has_ended {
         KNOWN.with_borrow(|known| {
-            for &relation in known.values() {
+            for relation in known.all() {
                 // SAFETY: it is known, so nobody has freed it; nor is anybody
                 // within a row function, whose transaction is over.
                 unsafe { (*relation).plans.trim() };

@@ -9,8 +9,9 @@ use std::ffi::{CStr, c_char, c_void};
 
 use pgrx::{PgLogLevel, pg_sys};
 
-use crate::fault::{in_postgres_memory, rewrite, sqlstate};
+use crate::fault::{in_postgres_memory, reword, rewrite, sqlstate};
 use crate::rows::relation::{Constraint, Relation};
+use crate::rows::served::Standing;
 use crate::rows::statement::Verb;
 use crate::rows::types::Kind;
 
@@ -33,6 +34,8 @@ enum Work {
         relation: &'static Relation,
         verb: Verb,
     },
+    /// One of several rows; around what is done with it.
+    Row(usize),
 }
 
 impl Explaining {
@@ -42,6 +45,10 @@ impl Explaining {
 
     pub fn of_execution(relation: &'static Relation, verb: Verb) -> Self {
         Self::new(Work::Executing { relation, verb })
+    }
+
+    pub fn of_row(row: usize) -> Self {
+        Self::new(Work::Row(row))
     }
 
     fn new(work: Work) -> Self {
@@ -78,6 +85,7 @@ impl Explaining {
 
 /// What PostgreSQL says of an error.
 struct Report {
+    message: Option<String>,
     schema: Option<String>,
     table: Option<String>,
     column: Option<String>,
@@ -99,6 +107,8 @@ unsafe extern "C-unwind" fn explain(explaining: *mut c_void) {
             Work::Executing { relation, verb } if is_about_a_rule(code) => {
                 explain_execution(relation, verb, code);
             }
+            // PostgreSQL asks from the inside out: the words are ours by now.
+            Work::Row(row) if is_ours(code) => name_row(row),
             _ => {}
         }
     }
@@ -108,6 +118,12 @@ unsafe extern "C-unwind" fn explain(explaining: *mut c_void) {
 pub fn is_about_a_value(code: i32) -> bool {
     const CLASS: i32 = (1 << 12) - 1;
     code & CLASS == sqlstate("22000") & CLASS || code == sqlstate("23514")
+}
+
+/// Class TN.
+fn is_ours(code: i32) -> bool {
+    const CLASS: i32 = (1 << 12) - 1;
+    code & CLASS == sqlstate("TN000") & CLASS
 }
 
 fn is_about_a_rule(code: i32) -> bool {
@@ -139,9 +155,10 @@ unsafe fn explain_execution(relation: &Relation, verb: Verb, code: i32) {
         && report.table.as_deref() == Some(relation.table.as_str());
     let is_reference = code == sqlstate("23503");
     // A reference to this row, or one of a table that a trigger writes to.
+    let is_view = relation.standing == Standing::View;
     let is_referred_to = match verb {
         Verb::Delete => true,
-        Verb::Update => !is_ours,
+        Verb::Update => !is_ours && !is_view,
         _ => false,
     };
     if is_reference && is_referred_to {
@@ -149,55 +166,96 @@ unsafe fn explain_execution(relation: &Relation, verb: Verb, code: i32) {
         unsafe { say("TN413", "other rows still refer to this one", "") };
         return;
     }
-    if !is_ours {
-        return;
-    }
-
-    if code == sqlstate("23502") {
-        let name = report.column.and_then(|column| field_of(relation, &column));
-        let name = name.unwrap_or_default();
-        // SAFETY: as above.
-        unsafe { say("TN410", &format!("\"{name}\" is required"), name) };
-        return;
-    }
-    let constraint = report
-        .constraint
-        .and_then(|name| relation.constraints.iter().find(|known| known.name == name));
-    let Some(constraint) = constraint else {
+    // Of a view, it is about a table below, which nobody here knows.
+    let (name, rule) = if is_ours {
+        let known = report
+            .constraint
+            .and_then(|name| relation.constraints.iter().find(|known| known.name == name));
+        match known {
+            Some(constraint) => about(relation, constraint),
+            None if code == sqlstate("23502") => {
+                let column = report.column.unwrap_or_default();
+                (field_of(relation, &column), None)
+            }
+            None => return,
+        }
+    } else if is_view {
+        (None, None)
+    } else {
         return;
     };
-    let name = about(relation, constraint);
-    let (code, otherwise) = match code {
-        _ if is_reference => ("TN411", "must be that of a row in this tenant".to_owned()),
-        code if code == sqlstate("23505") => ("TN412", "is taken".to_owned()),
-        _ => ("TN410", format!("breaks the rule {}", constraint.name)),
+    let (code, of_field, of_row) = match code {
+        _ if is_reference => (
+            "TN411",
+            "must be that of a row in this tenant",
+            "a reference must be to a row in this tenant",
+        ),
+        code if code == sqlstate("23505") => ("TN412", "is taken", "a value is taken"),
+        code if code == sqlstate("23502") => {
+            ("TN410", "is required", "a required value is missing")
+        }
+        _ => ("TN410", "breaks a rule", "a value breaks a rule"),
     };
-    let rule = constraint
-        .rule
-        .as_ref()
-        .filter(|_| code != "TN412")
-        .unwrap_or(&otherwise);
+    let rule = rule.filter(|_| code != "TN412");
+    let message = match name {
+        Some(name) => format!("\"{name}\" {}", rule.as_deref().unwrap_or(of_field)),
+        None => of_row.to_owned(),
+    };
     // SAFETY: as above.
-    unsafe { say(code, &format!("\"{name}\" {rule}"), name) };
+    unsafe { say(code, &message, name.unwrap_or_default()) };
 }
 
-/// The field that a constraint is about: its last one beside the tenant.
-fn about<'relation>(relation: &'relation Relation, constraint: &Constraint) -> &'relation str {
+/// The field that a constraint is about, which is its last one beside the tenant, and
+/// what must be. Neither tells of a column that the caller doesn't see.
+fn about<'relation>(
+    relation: &'relation Relation,
+    constraint: &Constraint,
+) -> (Option<&'relation str>, Option<String>) {
     let tenant = relation.tenant.map(|place| &relation.fields[place].column);
-    let column = constraint
-        .columns
-        .iter()
-        .rev()
-        .find(|column| Some(*column) != tenant);
-    column
-        .and_then(|column| field_of(relation, column))
-        .unwrap_or_default()
+    let columns = constraint.columns.iter().rev();
+    let mut fields = columns
+        .filter(|column| Some(*column) != tenant)
+        .map(|column| field_of(relation, column));
+    let last = fields.next().flatten();
+    if last.is_none() || !fields.all(|field| field.is_some()) {
+        return (last, None);
+    }
+    let named = || format!("breaks the rule {}", constraint.name);
+    let is_check = constraint.is_check;
+    let rule = constraint.rule.clone();
+    (last, rule.or_else(|| is_check.then(named)))
 }
 
+/// The field of a column that the caller sees.
 fn field_of<'relation>(relation: &'relation Relation, column: &str) -> Option<&'relation str> {
     let mut fields = relation.fields.iter();
     let field = fields.find(|field| field.column == column)?;
-    Some(&field.name)
+    let is_seen = field.is_readable || field.is_insertable || field.is_updatable;
+    is_seen.then_some(field.name.as_str())
+}
+
+/// Says which of several rows an error of ours is about.
+///
+/// # Safety
+/// Only in the context callback.
+unsafe fn name_row(row: usize) {
+    // SAFETY: the caller's promise.
+    let Some(report) = (unsafe { report() }) else {
+        return;
+    };
+    let field = match report.column {
+        Some(field) => format!("{row}.{field}"),
+        None => row.to_string(),
+    };
+    let message = format!("row {row}: {}", report.message.unwrap_or_default());
+    // SAFETY: as above.
+    unsafe {
+        reword(
+            in_postgres_memory(&message),
+            std::ptr::null(),
+            in_postgres_memory(&field),
+        );
+    }
 }
 
 /// # Safety
@@ -224,6 +282,7 @@ unsafe fn report() -> Option<Report> {
         let data = pg_sys::CopyErrorData();
         pg_sys::MemoryContextSwitchTo(before);
         let report = ((*data).elevel >= PgLogLevel::ERROR as i32).then(|| Report {
+            message: text((*data).message),
             schema: text((*data).schema_name),
             table: text((*data).table_name),
             column: text((*data).column_name),

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use pgrx::pg_sys;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::fault::Fault;
@@ -19,6 +19,8 @@ use crate::rows::types::Kind;
 const MOST_MEMBERS: usize = 2_000;
 /// Each step of a row makes a copy of it.
 const LONGEST: usize = 32 << 20;
+/// That are inserted at once.
+const MOST_ROWS: usize = 100;
 /// As deep as PostgreSQL's arrays go (MAXDIM).
 const MOST_DIMENSIONS: usize = 6;
 
@@ -74,6 +76,45 @@ pub fn fields(relation: &Relation, json: &str, deed: Deed) -> Result<Vec<Conditi
     Ok(values)
 }
 
+/// The items of a JSON array, 1 to 100. TN420.
+pub fn rows(json: &str) -> Result<Vec<Box<RawValue>>, Fault> {
+    struct Items;
+
+    impl<'json> Visitor<'json> for Items {
+        type Value = Vec<Box<RawValue>>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+            formatter.write_str("a JSON array")
+        }
+
+        fn visit_seq<S: SeqAccess<'json>>(self, mut items: S) -> Result<Self::Value, S::Error> {
+            let mut rows = Vec::new();
+            while let Some(row) = items.next_element()? {
+                rows.push(row);
+                // One too many, to tell by. What follows is none of our memory's.
+                if rows.len() > MOST_ROWS {
+                    while items.next_element::<IgnoredAny>()?.is_some() {}
+                }
+            }
+            Ok(rows)
+        }
+    }
+
+    if json.len() > LONGEST {
+        return Err(Fault::new("TN405", "the JSON is larger than 32 MiB"));
+    }
+    let rows = serde_json::Deserializer::from_str(json)
+        .deserialize_seq(Items)
+        .map_err(|_| Fault::new("TN405", "a JSON object or an array of objects is needed"))?;
+    if (1..=MOST_ROWS).contains(&rows.len()) {
+        return Ok(rows);
+    }
+    Err(
+        Fault::new("TN420", format!("an array holds 1 to {MOST_ROWS} rows"))
+            .hint("Send the rest with another request."),
+    )
+}
+
 /// The members of a JSON object, none of them twice.
 pub fn object(json: &str) -> Result<Vec<(String, Box<RawValue>)>, Fault> {
     struct Members;
@@ -120,7 +161,7 @@ pub fn unknown(relation: &Relation, name: &str) -> Fault {
     let shown: String = name.chars().take(64).collect();
     Fault::new(
         "TN402",
-        format!("\"{shown}\" is not a field of {}", relation.table),
+        format!("\"{shown}\" is not a field of {}", relation.title),
     )
     .field(shown)
 }

@@ -50,6 +50,12 @@ impl Json {
         self.length = needed;
     }
 
+    /// What has been written.
+    pub fn written(&self) -> &[u8] {
+        // SAFETY: all of it up to the length was written.
+        unsafe { std::slice::from_raw_parts(self.memory.add(HEADER), self.length - HEADER) }
+    }
+
     /// The text as a datum of type json.
     pub fn datum(self) -> pg_sys::Datum {
         // SAFETY: the header is ours to write.

@@ -7,8 +7,7 @@
 
 mod bind;
 mod cache;
-mod call;
-mod composite;
+mod catalog;
 mod explain;
 mod filter;
 mod input;
@@ -17,7 +16,10 @@ mod plan;
 mod query;
 mod refusing;
 mod relation;
+mod resource;
+mod served;
 mod statement;
+mod tag;
 mod times;
 mod types;
 mod values;
@@ -186,9 +188,23 @@ unsafe fn one_row(
     // SAFETY: the caller's promise.
     unsafe {
         let mut json = Json::new();
-        if plan::run(unread.read(relation), relation, &mut json) == 0 {
-            return null(call);
+        match run_one(relation, unread, &mut json) {
+            true => json.datum(),
+            false => null(call),
         }
-        json.datum()
     }
+}
+
+/// Whether there is such a row, which is written to `json`.
+///
+/// # Safety
+/// As `plan::run`.
+unsafe fn run_one(relation: &'static Relation, unread: Unread, json: &mut Json) -> bool {
+    // SAFETY: the caller's promise.
+    let number = unsafe { plan::run(unread.read(relation), relation, json) };
+    if number > 1 {
+        // Only a view's key can be of more: nobody answers for it but the DBA.
+        Fault::new("21000", "more than one row has this id").raise();
+    }
+    number == 1
 }

@@ -1,13 +1,12 @@
 //! What a relation is made of, read from the catalog.
 
-use std::cell::Cell;
-
 use pgrx::pg_sys;
 use serde::Deserialize;
 
-use crate::committed::Question;
 use crate::fault::Fault;
+use crate::rows::catalog::DESCRIBE;
 use crate::rows::plan::Plans;
+use crate::rows::served::{Served, Standing};
 use crate::rows::types::Kind;
 
 /// A relation that the row functions serve, as one role sees it.
@@ -17,6 +16,9 @@ pub struct Relation {
     pub table: String,
     /// Schema and table, quoted.
     pub name: String,
+    /// What the caller calls it.
+    pub title: String,
+    pub standing: Standing,
     pub fields: Vec<Field>,
     /// The places of those that can be read.
     pub readable: Vec<usize>,
@@ -24,6 +26,10 @@ pub struct Relation {
     pub tenant: Option<usize>,
     /// The places of the key's other columns, in the order of its index.
     pub keys: Vec<usize>,
+    /// Whether the DBA lets rows be added, changed and deleted. Grants say the rest.
+    pub allows_insert: bool,
+    pub allows_update: bool,
+    pub allows_delete: bool,
     pub constraints: Vec<Constraint>,
     pub plans: Plans,
 }
@@ -76,8 +82,10 @@ fn no_type() -> pg_sys::Oid {
 
 /// A rule that a value can break, and how to say so.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Constraint {
     pub name: String,
+    pub is_check: bool,
     /// Its columns.
     pub columns: Vec<String>,
     /// `comment on constraint`: what must be, in words.
@@ -95,20 +103,27 @@ struct Description {
     constraints: Vec<Constraint>,
 }
 
-/// Reads it. TN401 where the row functions can't serve it.
-pub fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
+/// Reads it, for a resource of that name or under its own name. TN401 where the row
+/// functions can't serve it.
+pub fn describe(oid: pg_sys::Oid, resource: Option<(&str, &Served)>) -> Result<Relation, Fault> {
     // No row: it was dropped just now.
     let json = DESCRIBE
         .ask(&[Some(pg_sys::Datum::from(oid))], |row| row?.text(1))?
         .ok_or_else(|| not_served("it is not a table"))?;
     let mut found: Description = serde_json::from_str(&json)
         .map_err(|error| Fault::internal(format!("describing a relation: {error}")))?;
+    let served = resource.map(|(_, served)| served);
 
-    if !found.is_isolated {
+    if !found.is_isolated && served.is_none() {
         return Err(not_served(&format!(
             "{} is not an isolated table",
             found.name
         )));
+    }
+    // Before any is taken away: of a key that is shown in part there is none.
+    let key = key_columns(&found.fields, served);
+    if let Some(served) = served {
+        served.show(&mut found.fields);
     }
     for i in 0..found.fields.len() {
         let name = camel_case(&found.fields[i].column);
@@ -130,9 +145,22 @@ pub fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
         field.is_sortable = field.is_filterable && field.is_ordered;
         field.name = name;
     }
-    let tenant = only(&found.fields, |field| field.is_boundary);
-    let keys = keys(&found.fields);
-    if tenant.is_none() || keys.is_empty() {
+    if let Some(served) = served {
+        served.narrow(&mut found.fields);
+    }
+    let tenant = match served {
+        None => only(&found.fields, |field| field.is_boundary),
+        Some(served) => only(&found.fields, |field| {
+            served.tenant.as_ref() == Some(&field.column)
+        }),
+    };
+    let place = |column: &String| found.fields.iter().position(|f| f.column == *column);
+    let keys: Vec<usize> = key
+        .iter()
+        .map(place)
+        .collect::<Option<_>>()
+        .unwrap_or_default();
+    if keys.is_empty() || (tenant.is_none() && served.is_none()) {
         return Err(not_served(&format!(
             "the primary key of {} is not the tenant and one column or more",
             found.name
@@ -147,15 +175,27 @@ pub fn describe(oid: pg_sys::Oid) -> Result<Relation, Fault> {
     let readable = (0..found.fields.len())
         .filter(|&place| found.fields[place].is_readable)
         .collect();
+    let is_some = |list: fn(&Served) -> &Option<Vec<String>>| {
+        served.is_none_or(|served| list(served).as_ref().is_none_or(|list| !list.is_empty()))
+    };
+    let allows_insert = is_some(|served| &served.insertable);
+    let allows_update = is_some(|served| &served.updatable);
+    let standing = served.map_or(Standing::Table, |served| served.kind);
     Ok(Relation {
         oid,
         readable,
+        title: resource.map_or_else(|| found.table.clone(), |(name, _)| name.to_owned()),
+        standing,
         schema: found.schema,
         table: found.table,
         name: found.name,
         fields: found.fields,
         tenant,
         keys,
+        allows_insert,
+        allows_update,
+        allows_delete: standing == Standing::Table
+            || (standing == Standing::View && (allows_insert || allows_update)),
         constraints: found.constraints,
         plans: Plans::default(),
     })
@@ -167,13 +207,18 @@ fn only(fields: &[Field], is_it: impl Fn(&Field) -> bool) -> Option<usize> {
     places.next().filter(|_| places.next().is_none())
 }
 
-/// The places of the primary key's columns beside the tenant, in its order.
-fn keys(fields: &[Field]) -> Vec<usize> {
-    let mut keys: Vec<usize> = (0..fields.len())
-        .filter(|&place| fields[place].key_place.is_some() && !fields[place].is_boundary)
+/// The columns that an id is made of: those of a view's key, or of the primary key
+/// beside the tenant, in its order.
+fn key_columns(fields: &[Field], served: Option<&Served>) -> Vec<String> {
+    if let Some(key) = served.and_then(|served| served.key.clone()) {
+        return key;
+    }
+    let mut keys: Vec<&Field> = fields
+        .iter()
+        .filter(|field| field.key_place.is_some() && !field.is_boundary)
         .collect();
-    keys.sort_by_key(|&place| fields[place].key_place);
-    keys
+    keys.sort_by_key(|field| field.key_place);
+    keys.iter().map(|field| field.column.clone()).collect()
 }
 
 pub fn not_served(why: &str) -> Fault {
@@ -221,73 +266,3 @@ pub fn camel_case(column: &str) -> String {
     }
     name
 }
-
-// Tables, types and functions are named with their schema: the search path is
-// the caller's. One row of JSON, so that it is one query and one reading.
-thread_local! {
-    static DESCRIBE_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
-}
-
-const DESCRIBE: Question = Question {
-    types: &[pg_sys::OIDOID],
-    plan: &DESCRIBE_PLAN,
-    sql: c"
-select pg_catalog.json_build_object(
-    'schema', n.nspname,
-    'table', c.relname,
-    'name', pg_catalog.format('%I.%I', n.nspname, c.relname),
-    'isIsolated', c.relrowsecurity and c.relforcerowsecurity and exists (
-        select from pg_catalog.pg_policy as p
-        where p.polrelid = c.oid and p.polname = 'tenant_boundary'
-          and not p.polpermissive and p.polcmd = '*' and p.polroles = '{0}'),
-    'fields', coalesce((
-        select pg_catalog.json_agg(pg_catalog.json_build_object(
-            'column', a.attname,
-            'quoted', pg_catalog.quote_ident(a.attname),
-            'typeOid', b.oid::pg_catalog.int8,
-            'declaredOid', t.oid::pg_catalog.int8,
-            'typeModifier', case when t.typtype = 'd' then t.typtypmod else a.atttypmod end,
-            'typeName', pg_catalog.format_type(t.oid, null),
-            'elementOid', case when b.typcategory = 'A' then b.typelem else 0 end::pg_catalog.int8,
-            'isBuiltin', b.typnamespace = 'pg_catalog'::pg_catalog.regnamespace,
-            'isBoundary', exists (
-                select from pg_catalog.pg_policy as p
-                join pg_catalog.pg_depend as d
-                  on d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = p.oid
-                where p.polrelid = c.oid and p.polname = 'tenant_boundary'
-                  and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                  and d.refobjid = c.oid and d.refobjsubid = a.attnum),
-            'keyPlace', (
-                select u.place from pg_catalog.pg_index as i,
-                    pg_catalog.unnest(i.indkey) with ordinality as u (number, place)
-                where i.indrelid = c.oid and i.indisprimary
-                  and u.number = a.attnum and u.place <= i.indnkeyatts),
-            'isReadable', coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'), false),
-            'isInsertable', a.attgenerated = '' and a.attidentity <> 'a'
-                and coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT'), false),
-            'isUpdatable', a.attgenerated = '' and a.attidentity <> 'a'
-                and coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'UPDATE'), false),
-            'isFilterable', exists (
-                select from pg_catalog.pg_index as i
-                where i.indrelid = c.oid and i.indisvalid and i.indpred is null
-                  and a.attnum = any (i.indkey)))
-            order by a.attnum)
-        from pg_catalog.pg_attribute as a
-        join pg_catalog.pg_type as t on t.oid = a.atttypid
-        join pg_catalog.pg_type as b
-          on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
-        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '[]'),
-    'constraints', coalesce((
-        select pg_catalog.json_agg(pg_catalog.json_build_object(
-            'name', k.conname,
-            'columns', array(
-                select a.attname from pg_catalog.unnest(k.conkey) with ordinality as u (number, place)
-                join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = u.number
-                order by u.place),
-            'rule', pg_catalog.obj_description(k.oid, 'pg_constraint')))
-        from pg_catalog.pg_constraint as k
-        where k.conrelid = c.oid), '[]'))::pg_catalog.text
-from pg_catalog.pg_class as c
-join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-where c.oid = $1 and c.relkind in ('r', 'p')",
-};

@@ -11,6 +11,8 @@ pub enum Verb {
     List,
     Count,
     Get,
+    /// As Get, and nobody changes the row until the transaction ends.
+    Lock,
     Insert,
     Update,
     Delete,
@@ -88,6 +90,11 @@ impl Statement {
             Verb::Get => {
                 types.extend(key_types);
                 format!("select {columns} from {name} where {by_key}")
+            }
+            Verb::Lock => {
+                types.extend(key_types);
+                // Not `for update`: a reference to the row may be checked meanwhile.
+                format!("select {columns} from {name} where {by_key} for no key update")
             }
             Verb::Insert if set.is_empty() => {
                 format!("insert into {name} default values returning {columns}")

@@ -1,0 +1,193 @@
+/*
+ * What may be served, read from the catalog each time: isolated tables, shared
+ * tables, and views that read nothing else, with the rights of who asks.
+ */
+
+create function tenancy_private.is_shared(relation oid)
+    returns boolean
+    language sql stable strict
+    set search_path = pg_catalog, pg_temp
+as $$
+    select exists (select from tenancy.shared_tables as s where s.relation = is_shared.relation)
+        and not exists (
+            select
+            from tenancy_private.members(is_shared.relation) as m
+            join pg_class as c on c.oid = m.member
+            where exists (select from pg_policy as p where p.polrelid = c.oid and p.polname = 'tenant_boundary')
+               or exists (
+                  select from pg_attribute as a
+                  where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped))
+$$;
+comment on function tenancy_private.is_shared(oid) is
+    'Whether a table is declared shared, and has not become one with tenants since.';
+
+create function tenancy_private.is_own(class oid, object oid)
+    returns boolean
+    language sql stable strict
+    set search_path = pg_catalog, pg_temp
+as $$
+    select exists (
+        select from pg_depend as d
+        join pg_extension as e on e.oid = d.refobjid and e.extname = 'pg_tenancy'
+        where d.classid = is_own.class and d.objid = is_own.object
+          and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e')
+$$;
+comment on function tenancy_private.is_own(oid, oid) is 'Whether an object belongs to this extension.';
+
+create function tenancy_private.view_parts(relation regclass)
+    returns table (class oid, object oid)
+    language sql stable strict
+    set search_path = pg_catalog, pg_temp
+as $$
+    with recursive part (class, object) as (
+        select 'pg_class'::regclass::oid, view_parts.relation::oid
+        union
+        select f.class, f.object
+        from part as p
+        cross join lateral (
+            select d.refclassid, d.refobjid
+            from pg_rewrite as w
+            join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
+            where p.class = 'pg_class'::regclass and w.ev_class = p.object and w.ev_type = '1'
+            union all
+            -- PostgreSQL keeps no dependencies on its own catalog.
+            select 'pg_class'::regclass, m.relid[1]::oid
+            from pg_rewrite as w
+            cross join lateral regexp_matches(w.ev_action::text, ':relid ([1-9][0-9]*)', 'g') as m (relid)
+            where p.class = 'pg_class'::regclass and w.ev_class = p.object and w.ev_type = '1'
+            union all
+            -- An operator's function, what an aggregate is made of, what a parsed body reads.
+            select d.refclassid, d.refobjid
+            from pg_depend as d
+            where p.class in ('pg_operator'::regclass, 'pg_proc'::regclass)
+              and d.classid = p.class and d.objid = p.object and not tenancy_private.is_own(p.class, p.object)
+        ) as f (class, object)
+        where f.class in ('pg_class'::regclass, 'pg_operator'::regclass, 'pg_proc'::regclass)
+    )
+    select part.class, part.object from part
+$$;
+comment on function tenancy_private.view_parts(regclass) is
+    'All relations, functions and operators that a view reads or calls, through views and operators; itself among them.';
+
+create function tenancy_private.view_faults(relation regclass)
+    returns table (problem text, way_out text)
+    language sql stable strict
+    set search_path = pg_catalog, pg_temp
+as $$
+    select case
+            when c.relkind = 'v' and c.oid = view_faults.relation then 'it reads with its owner''s rights, whom row-level security may not hold'
+            when c.relkind = 'v' then format('the view %s that it reads has its owner''s rights', c.oid::regclass)
+            when c.relkind = 'm' then format('it reads the materialized view %s, a copy without row-level security', c.oid::regclass)
+            else format('it reads %s, which is neither isolated nor shared', c.oid::regclass)
+        end as problem,
+        case
+            when c.oid < 16384 then 'What belongs to the system is not for tenants. Leave it out of the view.'
+            when c.relkind = 'v' then format('alter view %s set (security_invoker = on)', c.oid::regclass)
+            when c.relkind in ('r', 'p') then format('select tenancy.isolate_table(%L), or tenancy.share_table() for reference data', c.oid::regclass)
+            else 'Have the view read isolated or shared tables alone.'
+        end as way_out
+    from tenancy_private.view_parts(view_faults.relation) as p
+    join pg_class as c on c.oid = p.object
+    where p.class = 'pg_class'::regclass
+      and not case
+          when c.relkind = 'v' then exists (
+              select from pg_options_to_table(c.reloptions) as o
+              where o.option_name = 'security_invoker' and o.option_value in ('true', 'on', 'yes', '1'))
+          when c.relkind in ('r', 'p') then tenancy_private.tenant_column(c.oid) is not null
+              or tenancy_private.is_shared(c.oid)
+              -- Tenants and users have boundaries of their own.
+              or (tenancy_private.is_own('pg_class'::regclass, c.oid) and exists (
+                  select from pg_policy as b where b.polrelid = c.oid and b.polname = 'tenant_boundary'))
+          else false
+      end
+    union all
+    select format('it calls %s, which runs with its owner''s rights', f.oid::regprocedure),
+        format('alter routine %s security invoker', f.oid::regprocedure)
+    from tenancy_private.view_parts(view_faults.relation) as p
+    join pg_proc as f on f.oid = p.object and f.prosecdef
+    where p.class = 'pg_proc'::regclass and not tenancy_private.is_own(p.class, f.oid)
+$$;
+comment on function tenancy_private.view_faults(regclass) is
+    'Why a view can''t be served: what of it would show more than the caller''s tenant and shared tables. No row: it can.';
+
+create function tenancy_private.kind_of(relation oid)
+    returns text
+    language sql stable strict
+    set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when c.relpersistence = 't' then null
+        when c.relkind in ('r', 'p') and tenancy_private.tenant_column(c.oid) is not null then 'table'
+        when c.relkind in ('r', 'p') and tenancy_private.is_shared(c.oid) then 'shared'
+        when c.relkind = 'v' and not exists (select from tenancy_private.view_faults(c.oid)) then 'view'
+    end
+    from pg_class as c
+    where c.oid = kind_of.relation
+$$;
+comment on function tenancy_private.kind_of(oid) is
+    'What a relation is served as: table (isolated), shared, view. NULL: it must not be.';
+
+-- Of a view, it is the column that has the name and type of one that it reads.
+create function tenancy_private.tenant_column_of(relation oid)
+    returns name
+    language sql stable strict
+    set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(tenancy_private.tenant_column(tenant_column_of.relation), (
+        select a.attname
+        from pg_class as c
+        join pg_attribute as a on a.attrelid = c.oid and a.atttypid = 'uuid'::regtype and not a.attisdropped
+        where c.oid = tenant_column_of.relation and c.relkind = 'v'
+          and a.attname in (
+              select tenancy_private.tenant_column(p.object)
+              from tenancy_private.view_parts(c.oid) as p
+              where p.class = 'pg_class'::regclass)
+        order by a.attnum
+        limit 1))
+$$;
+comment on function tenancy_private.tenant_column_of(oid) is 'The column of a table or view that holds the tenant; NULL where none does.';
+
+-- A definer: the registry is readable by nobody.
+create function tenancy_private.served_resources(wanted text)
+    returns table (
+        resource text, relation oid, kind text, tenant name, columns name[], insertable name[], updatable name[],
+        filterable name[], sortable name[], key name[], reads oid[]
+    )
+    language sql stable
+    security definer set search_path = pg_catalog, pg_temp
+as $$
+    select r.resource, r.relation::oid, k.kind, tenancy_private.tenant_column_of(r.relation), r.columns,
+        case k.kind when 'table' then r.insertable when 'view' then coalesce(r.insertable, '{}') else '{}' end,
+        case k.kind when 'table' then r.updatable when 'view' then coalesce(r.updatable, '{}') else '{}' end,
+        case k.kind when 'view' then coalesce(r.filterable, '{}') else r.filterable end,
+        case k.kind when 'view' then coalesce(r.sortable, '{}') else r.sortable end,
+        case k.kind when 'view' then r.key end,
+        case k.kind when 'view' then array(
+            select p.object from tenancy_private.view_parts(r.relation) as p where p.class = 'pg_class'::regclass) end
+    from tenancy.exposed_resources as r
+    cross join lateral tenancy_private.kind_of(r.relation) as k (kind)
+    where not r.is_hidden and k.kind is not null
+      and (served_resources.wanted is null or r.resource = served_resources.wanted)
+$$;
+comment on function tenancy_private.served_resources(text) is
+    'The resource of that name, or all, with what the DBA lets be seen and done; none that must not be served.';
+
+-- A definer: as above. The row functions call it past the rights to the schema.
+create function tenancy_private.served_resource(resource text)
+    returns text
+    language sql stable strict
+    security definer set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce((
+        select json_build_object(
+            'relation', s.relation::int8, 'kind', s.kind, 'tenant', s.tenant,
+            'columns', s.columns, 'insertable', s.insertable, 'updatable', s.updatable,
+            'filterable', s.filterable, 'sortable', s.sortable, 'key', s.key,
+            'rests_on', array[
+                s.relation::int8, 'tenancy.exposed_resources'::regclass::oid::int8, 'tenancy.shared_tables'::regclass::oid::int8
+            ] || coalesce(s.reads, '{}')::int8[])
+        from tenancy_private.served_resources(served_resource.resource) as s
+    ), 'null')::text
+$$;
+comment on function tenancy_private.served_resource(text) is
+    'The resource of that name for the row functions, with the relations on which it rests; null where none is served.';
