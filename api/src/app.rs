@@ -71,8 +71,13 @@ impl App {
             keys_refresh: settings.token.keys_refresh,
             jwks_refresh: settings.token.jwks_refresh,
             resets: Queue::new(RESETS, RESETS_AT_ONCE),
-            metrics: Metrics::new(&settings.ops),
-            has_public_metrics: settings.ops.are_metrics_public(),
+            catalog: CatalogHolder::default(),
+            documents: Documents::new(&settings.shape, &settings.tenant.tenant_header),
+            has_docs: settings.docs == Docs::On,
+            catalog_settings: settings.catalog.clone(),
+            naming: Naming::new(&settings.tenant)?,
+            shape: settings.shape.clone(),
+            database: settings.database.config()?,
         })))
     }
 
@@ -142,6 +147,15 @@ impl App {
     /// Whether the service describes itself.
     pub fn has_docs(&self) -> bool {
         self.0.has_docs
+    }
+
+    /// What describes the service as it is now.
+    pub fn document(&self) -> serde_json::Result<Arc<Document>> {
+        self.0.documents.of(self.catalog())
+    }
+
+    pub fn catalog_settings(&self) -> &CatalogSettings {
+        &self.0.catalog_settings
     }
 
     pub fn naming(&self) -> &Naming {

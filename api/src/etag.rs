@@ -50,7 +50,8 @@ impl IfNoneMatch {
         }
     }
 
-    fn has(&self, tag: &Tag) -> bool {
+    /// Whether the client has what has this tag.
+    pub fn has(&self, tag: &Tag) -> bool {
         match &self.0 {
             None => false,
             Some(Tags::Any) => true,

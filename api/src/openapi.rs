@@ -8,16 +8,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use axum::http::HeaderValue;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::catalog::Catalog;
+use crate::db::Json;
+use crate::etag::Tag;
 use crate::openapi::names::Names;
 use crate::openapi::resource::Described;
+use crate::openapi::shape::Shape;
+use crate::settings::ShapeSettings;
 
 mod codes;
 mod components;
@@ -30,101 +29,102 @@ mod problems;
 mod resource;
 mod row;
 mod schema;
+mod shape;
 mod types;
 
 /// A document, as it is sent.
 pub struct Document {
     catalog: Arc<Catalog>,
-    pub bytes: Bytes,
-    pub etag: HeaderValue,
+    pub content: Json,
+    pub tag: Tag,
 }
 
-/// The newest document.
-#[derive(Default)]
-pub struct Documents(ArcSwapOption<Document>);
+/// The newest document, and what documents say beside the catalog.
+pub struct Documents {
+    newest: ArcSwapOption<Document>,
+    shape: Shape,
+}
 
 impl Documents {
-    /// The document of that catalog.
-    pub fn of(&self, catalog: Arc<Catalog>) -> Arc<Document> {
-        let newest = self.0.load_full();
-        if let Some(document) = newest.filter(|document| Arc::ptr_eq(&document.catalog, &catalog)) {
-            return document;
-        }
-        let document = Arc::new(Document::new(catalog));
-        self.0.store(Some(document.clone()));
-        document
-    }
-}
-
-impl Document {
-    fn new(catalog: Arc<Catalog>) -> Self {
-        let bytes = describe(&catalog).to_string();
-        let digest = Sha256::digest(&bytes);
-        let tag = URL_SAFE_NO_PAD.encode(&digest[..16]);
+    pub fn new(shape: &ShapeSettings, tenant_header: &str) -> Self {
         Self {
-            catalog,
-            etag: HeaderValue::try_from(format!("\"{tag}\""))
-                .unwrap_or(HeaderValue::from_static("\"\"")),
-            bytes: bytes.into(),
+            newest: ArcSwapOption::empty(),
+            shape: Shape::new(shape, tenant_header),
         }
     }
-}
 
-/// The document of what that catalog exposes.
-pub fn describe(catalog: &Catalog) -> Value {
-    let mut tags = fixed::tags();
-    let mut paths: Map<String, Value> = Map::new();
-    let mut schemas = fixed::schemas();
-    let mut taken: BTreeSet<String> = schemas.keys().cloned().collect();
-    for (path, method, operation) in fixed::routes() {
-        let operation = operation.build();
-        taken.extend(operation["operationId"].as_str().map(str::to_owned));
-        paths.entry(path).or_insert_with(|| json!({}))[method] = operation;
-    }
-
-    let mut names = Names::new(taken);
-    let named: Vec<_> = catalog
-        .resources
-        .iter()
-        .map(|resource| (resource, names.of_resource(&resource.name)))
-        .collect();
-    for (resource, name) in &named {
-        let included = resource.includes.iter().filter_map(|include| {
-            let (_, of) = named.iter().find(|(one, _)| one.name == include.resource)?;
-            Some((include.name.as_str(), of.one.clone()))
+    /// The document of that catalog.
+    pub fn of(&self, catalog: Arc<Catalog>) -> serde_json::Result<Arc<Document>> {
+        let newest = self.newest.load_full();
+        if let Some(document) = newest.filter(|document| Arc::ptr_eq(&document.catalog, &catalog)) {
+            return Ok(document);
+        }
+        let content = Json::of(&self.describe(&catalog))?;
+        let document = Arc::new(Document {
+            catalog,
+            tag: Tag::of(&content),
+            content,
         });
-        let described = Described {
-            resource,
-            name: name.clone(),
-            included: included.collect(),
-        };
-        let comment = resource.comment.as_deref().unwrap_or("Rows of the tenant.");
-        tags.push(json!({"name": resource.name, "description": comment}));
-        paths.extend(described.paths());
-        schemas.extend(described.schemas());
-    }
-    if !catalog.functions.is_empty() {
-        tags.push(json!({"name": "Functions", "description": "Functions of the database."}));
-    }
-    for function in &catalog.functions {
-        let id = names.of_function(&function.name);
-        let operation = function::operation(function, &id);
-        paths.insert(
-            format!("/rpc/{}", function.name),
-            json!({"post": operation}),
-        );
+        self.newest.store(Some(document.clone()));
+        Ok(document)
     }
 
-    json!({
-        "openapi": "3.1.0",
-        "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
-        "info": components::info(),
-        "servers": [{"url": "/"}],
-        "security": [{"bearer": []}],
-        "tags": tags,
-        "paths": paths,
-        "components": components::components(schemas),
-    })
+    /// The document of what that catalog exposes.
+    fn describe(&self, catalog: &Catalog) -> Value {
+        let mut tags = fixed::tags();
+        let mut paths: Map<String, Value> = Map::new();
+        let mut schemas = fixed::schemas();
+        let mut taken: BTreeSet<String> = schemas.keys().cloned().collect();
+        for (path, method, operation) in fixed::routes() {
+            let operation = operation.build(&self.shape);
+            taken.extend(operation["operationId"].as_str().map(str::to_owned));
+            paths.entry(path).or_insert_with(|| json!({}))[method] = operation;
+        }
+
+        let mut names = Names::new(taken);
+        let named: Vec<_> = catalog
+            .resources
+            .iter()
+            .map(|resource| (resource, names.of_resource(&resource.name)))
+            .collect();
+        for (resource, name) in &named {
+            let included = resource.includes.iter().filter_map(|include| {
+                let (_, of) = named.iter().find(|(one, _)| one.name == include.resource)?;
+                Some((include.name.as_str(), of.one.clone()))
+            });
+            let described = Described {
+                resource,
+                name: name.clone(),
+                included: included.collect(),
+            };
+            let comment = resource.comment.as_deref().unwrap_or("Rows of the tenant.");
+            tags.push(json!({"name": resource.name, "description": comment}));
+            paths.extend(described.paths(&self.shape));
+            schemas.extend(described.schemas());
+        }
+        if !catalog.functions.is_empty() {
+            tags.push(json!({"name": "Functions", "description": "Functions of the database."}));
+        }
+        for function in &catalog.functions {
+            let id = names.of_function(&function.name);
+            let operation = function::operation(function, &id, &self.shape);
+            paths.insert(
+                format!("/rpc/{}", function.name),
+                json!({"post": operation}),
+            );
+        }
+
+        json!({
+            "openapi": "3.1.0",
+            "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
+            "info": components::info(),
+            "servers": [{"url": "/"}],
+            "security": [{"bearer": []}],
+            "tags": tags,
+            "paths": paths,
+            "components": components::components(schemas, &self.shape),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -91,6 +91,12 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("TN021", 403, "nobody here is that subject of that issuer"),
     ("TN022", 400, "the reset token is unknown, used or expired"),
     ("TN024", 404, "there is no such session"),
+    (
+        "TN026",
+        403,
+        "the proof doesn't lead to the tenant that was named",
+    ),
+    ("TN027", 400, "that can't be the name of a tenant"),
     ("TN101", 409, "name taken"),
     ("TN102", 409, "slug taken"),
     ("TN103", 409, "email registered already"),

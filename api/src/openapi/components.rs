@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::openapi::schema::text;
+use crate::openapi::shape::Shape;
 use crate::openapi::{lists, problems};
 
 pub fn info() -> Value {
@@ -16,12 +17,14 @@ pub fn info() -> Value {
     })
 }
 
-pub fn components(schemas: Map<String, Value>) -> Value {
+pub fn components(schemas: Map<String, Value>, shape: &Shape) -> Value {
     let mut parameters = lists::components();
-    parameters["tenant"] = json!({
-        "name": "X-Tenant-Id", "in": "header", "schema": {"type": "string"},
-        "description": "The id or slug of the tenant that is meant. It must be the token's.",
-    });
+    if let Some(header) = shape.tenant_header() {
+        parameters["tenant"] = json!({
+            "name": header, "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "description": "The id or slug of the tenant that is meant. It must be the one that the token leads to.",
+        });
+    }
     json!({
         "securitySchemes": {"bearer": {
             "type": "http",
@@ -30,7 +33,7 @@ pub fn components(schemas: Map<String, Value>) -> Value {
         }},
         "headers": headers(),
         "parameters": parameters,
-        "responses": problems::shared(),
+        "responses": problems::shared(shape),
         "schemas": schemas,
     })
 }
@@ -45,7 +48,7 @@ fn headers() -> Value {
         "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
         "Location": header("Where the row is."),
         "Link": header("`next`, `prev` and `first` pages (RFC 8288)."),
-        "ETag": {"description": "What the row is like now: for If-Match and If-None-Match.", "schema": {
+        "ETag": {"description": "What the answer is like now: for If-None-Match, and that of a whole row for If-Match.", "schema": {
             "type": "string", "pattern": "^\"[A-Za-z0-9_-]{22}\"$",
         }},
         "Preference-Applied": header("The wish of `Prefer` that was granted."),

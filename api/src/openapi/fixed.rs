@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::openapi::operation::Operation;
+use crate::openapi::schema::{count, reference};
+use crate::openapi::shape;
 
 mod accounts;
 mod machines;
@@ -53,6 +55,12 @@ fn pages(operation: Operation) -> Operation {
         .takes("limit")
         .takes("countExact")
         .fails(&["TN406", "invalid_query"])
+}
+
+/// A page of a list that isn't of rows.
+fn page(of: &str) -> Value {
+    let told = [("page", count()), ("limit", count())];
+    shape::page(reference(of), &told, &[("total", count())])
 }
 
 /// An id in the path. What is no UUID is nobody's id: 404.

@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 use crate::catalog::Function;
 use crate::openapi::operation::Operation;
 use crate::openapi::schema::{array, nullable, object};
+use crate::openapi::shape::Shape;
 use crate::openapi::types::Type;
 
 /// The operation that calls it, under that id.
-pub fn operation(function: &Function, id: &str) -> Value {
+pub fn operation(function: &Function, id: &str, shape: &Shape) -> Value {
     let arguments = |is_required: bool| -> Vec<(&str, Value)> {
         let chosen = function.arguments.iter();
         chosen
@@ -23,13 +24,13 @@ pub fn operation(function: &Function, id: &str) -> Value {
         .map(|argument| (argument.name.clone(), Type::from(argument).example()))
         .collect();
     let operation = Operation::new(id, "Functions", &format!("Call {}", function.name))
-        .takes("tenant")
         .takes("idempotencyKey")
         .body(
             object(&arguments(true), &arguments(false)),
             json!({"call": {"value": example}}),
         )
         .answers(200, "What it returns.", returns(function), &[])
+        .answers_nothing(204, "Done; it returns nothing.", &[])
         .fails(&[
             "forbidden",
             "conflict",
@@ -45,8 +46,8 @@ pub fn operation(function: &Function, id: &str) -> Value {
             "TN419",
         ]);
     match &function.comment {
-        Some(comment) => operation.describe(comment).build(),
-        None => operation.build(),
+        Some(comment) => operation.describe(comment).build(shape),
+        None => operation.build(shape),
     }
 }
 

@@ -25,10 +25,6 @@ impl Name {
         format!("{verb}{}", self.one)
     }
 
-    pub fn page(&self) -> String {
-        format!("{}Page", self.one)
-    }
-
     /// What a client sends to make one, and to change one.
     pub fn new_one(&self) -> String {
         format!("New{}", self.one)
@@ -49,7 +45,6 @@ impl Name {
         all.extend([
             self.list(),
             self.one.clone(),
-            self.page(),
             self.new_one(),
             self.change(),
             self.part(),

@@ -1,17 +1,34 @@
 //! One operation of the document: what it takes, what it answers, what it fails with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use crate::openapi::codes;
 use crate::openapi::problems::{self, BODY, DATABASE, TOKEN};
+use crate::openapi::shape::Shape;
 
 pub struct Operation {
     fields: Map<String, Value>,
     parameters: Vec<Value>,
-    responses: Map<String, Value>,
+    answers: BTreeMap<u16, Answer>,
     codes: BTreeSet<&'static str>,
+    takes_token: bool,
+    is_raw: bool,
+}
+
+/// A good answer. The headers are of `components`, beside those that every answer has.
+pub struct Answer {
+    pub what: String,
+    pub headers: Vec<&'static str>,
+    pub content: Content,
+}
+
+pub enum Content {
+    Nothing,
+    Json(Value),
+    /// `{"data": […]}`, and what is told of these.
+    Page(Value),
 }
 
 impl Operation {
@@ -25,8 +42,10 @@ impl Operation {
         Self {
             fields,
             parameters: Vec::new(),
-            responses: Map::new(),
+            answers: BTreeMap::new(),
             codes: TOKEN.iter().chain(DATABASE).copied().collect(),
+            takes_token: true,
+            is_raw: false,
         }
     }
 
@@ -40,6 +59,7 @@ impl Operation {
     pub fn without_token(mut self) -> Self {
         self.fields.insert("security".to_owned(), json!([]));
         self.codes.retain(|code| !TOKEN.contains(code));
+        self.takes_token = false;
         self
     }
 
@@ -54,6 +74,12 @@ impl Operation {
     pub fn without_database(mut self) -> Self {
         self.codes.retain(|code| !DATABASE.contains(code));
         self.fails(&["internal"])
+    }
+
+    /// One whose answers are in no envelope.
+    pub fn raw(mut self) -> Self {
+        self.is_raw = true;
+        self
     }
 
     /// The name of a parameter under `components`.
@@ -82,29 +108,31 @@ impl Operation {
         self.fails(BODY)
     }
 
-    /// An answer with a JSON body, and these headers of `components` beside the usual ones.
-    pub fn answers(self, status: u16, what: &str, schema: Value, headers: &[&str]) -> Self {
-        let content = json!({"application/json": {"schema": schema}});
-        self.response(status, what, Some(content), headers)
+    pub fn answers(self, status: u16, what: &str, schema: Value, headers: &[&'static str]) -> Self {
+        self.answer(status, what, Content::Json(schema), headers)
     }
 
-    /// An answer without a body.
-    pub fn answers_nothing(self, status: u16, what: &str, headers: &[&str]) -> Self {
-        self.response(status, what, None, headers)
+    pub fn answers_page(self, what: &str, schema: Value, headers: &[&'static str]) -> Self {
+        self.answer(200, what, Content::Page(schema), headers)
     }
 
-    pub fn response(
+    pub fn answers_nothing(self, status: u16, what: &str, headers: &[&'static str]) -> Self {
+        self.answer(status, what, Content::Nothing, headers)
+    }
+
+    fn answer(
         mut self,
         status: u16,
         what: &str,
-        content: Option<Value>,
-        headers: &[&str],
+        content: Content,
+        headers: &[&'static str],
     ) -> Self {
-        let mut response = json!({"description": what, "headers": headers_of(headers)});
-        if let Some(content) = content {
-            response["content"] = content;
-        }
-        self.responses.insert(status.to_string(), response);
+        let answer = Answer {
+            what: what.to_owned(),
+            headers: headers.to_vec(),
+            content,
+        };
+        self.answers.insert(status, answer);
         self
     }
 
@@ -115,28 +143,24 @@ impl Operation {
         self
     }
 
-    pub fn build(mut self) -> Value {
-        for (status, answer) in problems::answers(self.codes.into_iter()) {
-            self.responses.insert(status.to_string(), answer);
+    pub fn build(mut self, shape: &Shape) -> Value {
+        if self.takes_token && shape.tenant_header().is_some() {
+            self = self.takes("tenant");
+        }
+        let plain = Shape::default();
+        let shape = if self.is_raw { &plain } else { shape };
+        let mut responses: Map<String, Value> = Map::new();
+        for (status, answer) in shape.answers(self.answers) {
+            responses.insert(status.to_string(), answer);
+        }
+        for (status, answer) in problems::answers(self.codes.into_iter(), shape) {
+            responses.insert(status.to_string(), answer);
         }
         if !self.parameters.is_empty() {
             self.fields
                 .insert("parameters".to_owned(), self.parameters.into());
         }
-        self.fields
-            .insert("responses".to_owned(), self.responses.into());
+        self.fields.insert("responses".to_owned(), responses.into());
         self.fields.into()
     }
-}
-
-/// `X-Request-Id` and these. A header's name in an answer is its name here with hyphens.
-fn headers_of(names: &[&str]) -> Value {
-    let names = names.iter().chain(&["X-Request-Id"]);
-    let headers: Map<String, Value> = names
-        .map(|name| {
-            let reference = json!({"$ref": format!("#/components/headers/{name}")});
-            ((*name).to_owned(), reference)
-        })
-        .collect();
-    headers.into()
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::openapi::codes::CODES;
 use crate::openapi::schema;
+use crate::openapi::shape::Shape;
 
 /// What a token may be refused for, by the door or by the database.
 pub const TOKEN: &[&str] = &[
@@ -28,6 +29,8 @@ pub const TOKEN: &[&str] = &[
     "TN019",
     "TN020",
     "TN021",
+    "TN026",
+    "TN027",
 ];
 
 /// What a body may be refused for before anybody looks at its fields.
@@ -67,10 +70,10 @@ const SHARED: &[(&str, &[&str])] = &[
             "TN020",
         ],
     ),
-    ("Forbidden", &["TN002", "TN004", "TN021"]),
+    ("Forbidden", &["TN002", "TN004", "TN021", "TN026"]),
     (
         "ReadOnly",
-        &["TN002", "TN004", "TN021", "TN204", "forbidden"],
+        &["TN002", "TN004", "TN021", "TN026", "TN204", "forbidden"],
     ),
     ("BodyTimeout", &["body_timeout"]),
     ("BodyTooLarge", &["body_too_large"]),
@@ -82,17 +85,17 @@ const SHARED: &[(&str, &[&str])] = &[
 ];
 
 /// The shared answers, for the document's `components`.
-pub fn shared() -> Value {
+pub fn shared(shape: &Shape) -> Value {
     let answers = SHARED.iter().flat_map(|(name, codes)| {
         by_status(codes.iter().copied())
             .into_iter()
-            .map(|(status, codes)| ((*name).to_owned(), answer(status, &codes)))
+            .map(|(status, codes)| ((*name).to_owned(), answer(status, &codes, shape)))
     });
     Value::Object(answers.collect())
 }
 
 /// The answers for these codes, one for each status.
-pub fn answers<'a>(codes: impl Iterator<Item = &'a str>) -> BTreeMap<u16, Value> {
+pub fn answers<'a>(codes: impl Iterator<Item = &'a str>, shape: &Shape) -> BTreeMap<u16, Value> {
     by_status(codes)
         .into_iter()
         .map(|(status, codes)| {
@@ -101,7 +104,7 @@ pub fn answers<'a>(codes: impl Iterator<Item = &'a str>) -> BTreeMap<u16, Value>
             });
             let answer = match shared {
                 Some((name, _)) => json!({"$ref": format!("#/components/responses/{name}")}),
-                None => answer(status, &codes),
+                None => answer(status, &codes, shape),
             };
             (status, answer)
         })
@@ -122,7 +125,7 @@ fn by_status<'a>(
     statuses
 }
 
-fn answer(status: u16, codes: &BTreeMap<&str, &str>) -> Value {
+fn answer(status: u16, codes: &BTreeMap<&str, &str>, shape: &Shape) -> Value {
     let title = StatusCode::from_u16(status)
         .ok()
         .and_then(|status| status.canonical_reason())
@@ -131,7 +134,8 @@ fn answer(status: u16, codes: &BTreeMap<&str, &str>) -> Value {
         .iter()
         .map(|(code, words)| format!("- `{code}`: {words}"))
         .collect();
-    let codes: Vec<&&str> = codes.keys().collect();
+    let codes: Vec<&str> = codes.keys().copied().collect();
+    let (kind, schema) = shape.problem(status, &codes);
     let mut headers = json!({"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}});
     match status {
         401 => {
@@ -143,19 +147,12 @@ fn answer(status: u16, codes: &BTreeMap<&str, &str>) -> Value {
     json!({
         "description": format!("{title}\n\n{}", lines.join("\n")),
         "headers": headers,
-        "content": {"application/problem+json": {"schema": {
-            "allOf": [schema::reference("Problem")],
-            "properties": {"status": {"const": status}, "code": {"enum": codes}},
-        }}},
+        "content": {kind: {"schema": schema}},
     })
 }
 
 /// The schema that all of them share.
 pub fn problem() -> Value {
-    let field = schema::object(
-        &[("field", schema::text()), ("message", schema::text())],
-        &[],
-    );
     // Not closed: each answer narrows it further.
     json!({
         "type": "object",
@@ -168,7 +165,7 @@ pub fn problem() -> Value {
             "detail": {"type": "string", "examples": ["title must be 1 to 255 characters long"]},
             "code": {"type": "string", "examples": ["TN410"]},
             "requestId": {"type": "string", "examples": ["5d0c1a1e-6f0a-4a51-8f4b-0f5b7f0f6d52"]},
-            "errors": {"type": "array", "items": field, "description": "The fields, where it was a field."},
+            "errors": {"type": "array", "items": schema::reference("FieldError"), "description": "The fields, where it was a field."},
         },
     })
 }
@@ -179,7 +176,10 @@ mod tests {
 
     #[test]
     fn codes_that_have_the_same_status_are_one_answer() {
-        let answers = answers(["TN402", "TN406", "TN402", "TN210"].into_iter());
+        let answers = answers(
+            ["TN402", "TN406", "TN402", "TN210"].into_iter(),
+            &Shape::default(),
+        );
         assert_eq!(answers.keys().copied().collect::<Vec<_>>(), [400, 403]);
         let schema = &answers[&400]["content"]["application/problem+json"]["schema"];
         assert_eq!(

@@ -7,6 +7,7 @@ use crate::openapi::lists;
 use crate::openapi::names::Name;
 use crate::openapi::operation::Operation;
 use crate::openapi::schema::{array, reference, with};
+use crate::openapi::shape::Shape;
 use crate::openapi::types::Type;
 
 /// What a request for rows may be refused for.
@@ -37,32 +38,32 @@ pub struct Described<'a> {
 
 impl Described<'_> {
     /// Each path with its operations.
-    pub fn paths(&self) -> Vec<(String, Value)> {
+    pub fn paths(&self, shape: &Shape) -> Vec<(String, Value)> {
         let resource = self.resource;
-        let mut rows = json!({"get": self.list().build()});
+        let mut rows = json!({"get": self.list().build(shape)});
         if resource.is_writable {
-            rows["post"] = self.create().build();
+            rows["post"] = self.create().build(shape);
         }
         let mut paths = vec![(format!("/{}", resource.name), rows)];
         if resource.key.is_empty() {
             return paths;
         }
 
-        let mut row = json!({"parameters": [self.id()], "get": self.get().build()});
+        let mut row = json!({"parameters": [self.id()], "get": self.get().build(shape)});
         if resource.is_writable {
-            row["patch"] = self.update().build();
-            row["delete"] = self.delete().build();
+            row["patch"] = self.update().build(shape);
+            row["delete"] = self.delete().build(shape);
         }
         paths.push((format!("/{}/{{id}}", resource.name), row));
         if resource.is_writable && resource.is_soft_deleted {
-            let restore = json!({"parameters": [self.id()], "post": self.restore().build()});
+            let restore = json!({"parameters": [self.id()], "post": self.restore().build(shape)});
             paths.push((format!("/{}/{{id}}/restore", resource.name), restore));
         }
         paths
     }
 
     fn operation(&self, id: &str, summary: &str) -> Operation {
-        Operation::new(id, &self.resource.name, summary).takes("tenant")
+        Operation::new(id, &self.resource.name, summary)
     }
 
     fn list(&self) -> Operation {
@@ -80,7 +81,8 @@ impl Described<'_> {
         }
         operation
             .parameters(lists::parameters(self.resource))
-            .answers(200, "A page.", reference(&self.name.page()), &["Link"])
+            .answers_page("A page.", self.page(), &["Link", "ETag"])
+            .answers_nothing(304, "The page is as the client knows it.", &["ETag"])
             .fails(ROWS)
             .fails(&["TN415"])
     }
@@ -131,7 +133,7 @@ impl Described<'_> {
             .answers_nothing(
                 204,
                 "Changed; the client prefers no answer.",
-                &["Preference-Applied"],
+                &["ETag", "Preference-Applied"],
             )
             .fails(PATH)
             .fails(WRITE)

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::Field;
 use crate::openapi::resource::Described;
-use crate::openapi::schema::{array, count, nullable, object, reference, text, with};
+use crate::openapi::schema::{count, nullable, object, reference, text, with};
+use crate::openapi::shape;
 use crate::openapi::types::{self, Type};
 
 impl Described<'_> {
@@ -30,16 +31,38 @@ impl Described<'_> {
             object(&[], &[&read[..], &included[..]].concat()),
             json!({"description": "All fields, unless `fields` asks for some; and what `include` asks for."}),
         );
-        let mut schemas = vec![
-            (self.name.one.clone(), one),
-            (self.name.part(), part),
-            (self.name.page(), page(&self.name.part())),
-        ];
+        let mut schemas = vec![(self.name.one.clone(), one), (self.name.part(), part)];
         if resource.is_writable {
             schemas.push((self.name.new_one(), self.new_one()));
             schemas.push((self.name.change(), self.change()));
         }
         schemas
+    }
+
+    /// A page of them, and what is told about it.
+    pub fn page(&self) -> Value {
+        shape::page(
+            reference(&self.name.part()),
+            &[("limit", count())],
+            &[
+                (
+                    "page",
+                    with(count(), json!({"description": "Not with a cursor."})),
+                ),
+                (
+                    "total",
+                    with(count(), json!({"description": "Where it was asked for."})),
+                ),
+                ("totalIsEstimate", json!({"const": true})),
+                (
+                    "nextCursor",
+                    with(
+                        text(),
+                        json!({"description": "For the next page; left out on the last."}),
+                    ),
+                ),
+            ],
+        )
     }
 
     fn new_one(&self) -> Value {
@@ -110,28 +133,4 @@ impl Described<'_> {
 
 fn is_required(field: &Field) -> bool {
     !field.is_nullable && !field.has_default
-}
-
-fn page(of: &str) -> Value {
-    object(
-        &[("data", array(reference(of))), ("limit", count())],
-        &[
-            (
-                "page",
-                with(count(), json!({"description": "Not with a cursor."})),
-            ),
-            (
-                "total",
-                with(count(), json!({"description": "Where it was asked for."})),
-            ),
-            ("totalIsEstimate", json!({"const": true})),
-            (
-                "nextCursor",
-                with(
-                    text(),
-                    json!({"description": "For the next page; left out on the last."}),
-                ),
-            ),
-        ],
-    )
 }

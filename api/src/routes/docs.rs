@@ -4,12 +4,14 @@ use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use utoipa_swagger_ui::Config;
 
 use crate::app::App;
+use crate::db::Failure;
+use crate::etag::IfNoneMatch;
 use crate::problem::{Problem, Result};
 
 /// The page's own scripts and styles, and requests to this service alone. Its styles
@@ -31,28 +33,19 @@ pub fn router() -> Router<App> {
 }
 
 /// `GET /openapi.json`
-async fn document(State(app): State<App>, headers: HeaderMap) -> Response {
-    let document = app.document();
-    let known = headers.get_all(header::IF_NONE_MATCH).iter();
-    let tag = document.etag.as_bytes();
-    let is_known = known
-        .flat_map(|tags| tags.as_bytes().split(|byte| *byte == b','))
-        .map(|tag| tag.trim_ascii())
-        .any(|known| known == b"*" || known.strip_prefix(b"W/").unwrap_or(known) == tag);
-    let headers = [
-        (header::ETAG, document.etag.clone()),
-        (header::CACHE_CONTROL, ASK_FIRST),
-    ];
-    if is_known {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
+async fn document(State(app): State<App>, if_none_match: IfNoneMatch) -> Result<Response> {
+    // Half a description would make half a client.
+    if !app.catalog().is_known() {
+        return Err(Failure::NotReady.into());
     }
-    let json = HeaderValue::from_static("application/json");
-    (
-        headers,
-        [(header::CONTENT_TYPE, json)],
-        document.bytes.clone(),
-    )
-        .into_response()
+    let document = app.document().map_err(|error| {
+        Problem::internal(format!("the description can't be written as JSON: {error}"))
+    })?;
+    let headers = (document.tag.header(), [(header::CACHE_CONTROL, ASK_FIRST)]);
+    Ok(match if_none_match.has(&document.tag) {
+        true => (StatusCode::NOT_MODIFIED, headers, ()).into_response(),
+        false => (headers, document.content.clone()).into_response(),
+    })
 }
 
 /// `GET /docs`: the page finds its files below.

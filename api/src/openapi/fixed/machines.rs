@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Route, example, id, pages};
+use super::{Route, example, id, page, pages};
 use crate::openapi::operation::Operation;
 use crate::openapi::schema::{nullable, object, one_of_texts, reference};
 
@@ -21,7 +21,7 @@ pub fn routes() -> Vec<Route> {
 fn list() -> Operation {
     let operation = Operation::new("listApiKeys", "Machines", "The API keys of this tenant")
         .describe("Newest first, revoked and expired ones among them; never their secrets.")
-        .answers(200, "A page.", reference("ApiKeyPage"), &[])
+        .answers_page("A page.", page("ApiKey"), &[])
         .fails(MANAGING);
     pages(operation)
 }
@@ -67,7 +67,7 @@ fn revoke() -> Operation {
 fn list_support() -> Operation {
     let operation = Operation::new("listSupportAccess", "Machines", "When support could look in")
         .describe("When and why the platform's operators could look into the tenant, newest first. For its owners.")
-        .answers(200, "A page.", reference("SupportAccessPage"), &[])
+        .answers_page("A page.", page("SupportAccess"), &[])
         .fails(&["TN201"]);
     pages(operation)
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::accounts::new_password;
-use super::{Route, example, id, pages};
+use super::{Route, example, id, page, pages};
 use crate::openapi::operation::Operation;
 use crate::openapi::schema::{given_text, nullable, object, reference};
 
@@ -27,7 +27,7 @@ pub fn routes() -> Vec<Route> {
 fn list() -> Operation {
     let operation = Operation::new("listMembers", "People", "The people of this tenant")
         .describe("Newest account first.")
-        .answers(200, "A page.", reference("MemberPage"), &[]);
+        .answers_page("A page.", page("Member"), &[]);
     pages(operation)
 }
 
@@ -61,7 +61,7 @@ fn leave() -> Operation {
 fn list_invitations() -> Operation {
     let operation = Operation::new("listInvitations", "People", "The open invitations")
         .describe("Newest first, expired ones among them.")
-        .answers(200, "A page.", reference("InvitationPage"), &[])
+        .answers_page("A page.", page("Invitation"), &[])
         .fails(MANAGING);
     pages(operation)
 }

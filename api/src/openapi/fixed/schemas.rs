@@ -156,13 +156,11 @@ fn of_people() -> Named {
                 &[],
             ),
         ),
-        ("MemberPage", page("Member")),
         ("Invited", object(&invited, &[])),
         (
             "Invitation",
             object(&[&invited[..], &more[..]].concat(), &[]),
         ),
-        ("InvitationPage", page("Invitation")),
         (
             "OfferedInvitation",
             object(
@@ -204,7 +202,6 @@ fn of_machines() -> Named {
     vec![
         ("ApiKey", object(&[&key[..], &uses[..]].concat(), &[])),
         ("NewApiKey", object(&[&key[..], &secret[..]].concat(), &[])),
-        ("ApiKeyPage", page("ApiKey")),
         (
             "SupportAccess",
             object(
@@ -225,7 +222,6 @@ fn of_machines() -> Named {
                 &[],
             ),
         ),
-        ("SupportAccessPage", page("SupportAccess")),
     ]
 }
 
@@ -234,6 +230,10 @@ fn of_service() -> Named {
     let pool = ["size", "available", "waiting", "max"].map(|name| (name, count()));
     vec![
         ("Problem", problem()),
+        (
+            "FieldError",
+            object(&[("field", text()), ("message", text())], &[]),
+        ),
         ("Health", object(&[("status", json!({"const": "ok"}))], &[])),
         (
             "Ready",
@@ -270,16 +270,4 @@ fn of_service() -> Named {
 
 fn role(roles: &[&str]) -> Value {
     one_of_texts(roles)
-}
-
-/// A page of a list that isn't of rows.
-fn page(of: &str) -> Value {
-    object(
-        &[
-            ("data", array(reference(of))),
-            ("page", count()),
-            ("limit", count()),
-        ],
-        &[("total", count())],
-    )
 }

@@ -2,7 +2,8 @@
 
 use super::Route;
 use crate::openapi::operation::Operation;
-use crate::openapi::schema::{array, object, reference};
+use crate::openapi::schema::reference;
+use crate::openapi::shape;
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -16,6 +17,7 @@ fn health() -> Operation {
     Operation::new("getHealth", "Service", "Whether the process runs")
         .describe("It doesn't ask the database: restarting the service would not bring that back.")
         .without_token()
+        .raw()
         .without_database()
         .answers(200, "It runs.", reference("Health"), &[])
 }
@@ -24,13 +26,14 @@ fn ready() -> Operation {
     Operation::new("getReady", "Service", "Whether requests can be served")
         .describe("200 when the database has accepted the service and answers now.")
         .without_token()
+        .raw()
         .answers(200, "It can serve.", reference("Ready"), &[])
 }
 
 fn report() -> Operation {
-    let report = object(&[("data", array(reference("TenantReport")))], &[]);
+    let report = shape::page(reference("TenantReport"), &[], &[]);
     Operation::new("reportTenants", "Service", "All tenants, with figures")
         .describe("For a person whom the DBA has made a platform administrator. Each call leaves a line in the audit log.")
-        .answers(200, "Every tenant, oldest first.", report, &[])
+        .answers_page("Every tenant, oldest first.", report, &[])
         .fails(&["TN210"])
 }

@@ -2,7 +2,8 @@
 
 use super::{Route, id};
 use crate::openapi::operation::Operation;
-use crate::openapi::schema::{array, object, reference};
+use crate::openapi::schema::reference;
+use crate::openapi::shape;
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -27,10 +28,10 @@ fn me() -> Operation {
 }
 
 fn list() -> Operation {
-    let sessions = object(&[("data", array(reference("Session")))], &[]);
+    let sessions = shape::page(reference("Session"), &[], &[]);
     Operation::new("listSessions", "Sessions", "The caller's sessions")
         .describe("In all their tenants, last used first.")
-        .answers(200, "The sessions.", sessions, &[])
+        .answers_page("The sessions.", sessions, &[])
 }
 
 fn end_one() -> Operation {
