@@ -135,6 +135,7 @@ grant select (tenant_id, id, reason, ticket, read_only, login, created_at, expir
     on tenancy.support_access to tenancy_app;
 grant execute on function tenancy_private.like_pattern(text) to tenancy_app;
 grant execute on function tenancy.enter(text, text) to tenancy_app;
+grant execute on function tenancy.record_denial(text, text) to tenancy_app;
 
 -- Functions and idempotency.
 grant execute on function

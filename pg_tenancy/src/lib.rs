@@ -143,6 +143,7 @@ pgrx::extension_sql_file!("../../sql/71_capsules.sql", requires = ["70_accepting
 pgrx::extension_sql_file!("../../sql/72_each_tenant.sql", requires = ["71_capsules"]);
 pgrx::extension_sql_file!("../../sql/73_support.sql", requires = ["72_each_tenant"]);
 pgrx::extension_sql_file!("../../sql/86_named_tenant.sql", requires = ["73_support"]);
+pgrx::extension_sql_file!("../../sql/87_denials.sql", requires = ["86_named_tenant"]);
 pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
     requires = ["86_named_tenant"],
@@ -158,6 +159,7 @@ pgrx::extension_sql_file!(
 pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
     requires = ["84_resources"],
+    requires = ["87_denials"],
     finalize
 );
 pgrx::extension_sql_file!("../../sql/78_functions.sql", requires = ["73_support"]);

@@ -10,6 +10,7 @@ mod assert_isolated;
 mod boundary_first;
 mod capsules;
 mod context;
+mod denials;
 mod each_tenant;
 mod forgery;
 mod functions;
