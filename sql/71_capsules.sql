@@ -44,6 +44,26 @@ comment on function tenancy_private.replace_seal_key() is
 create trigger replace_seal_key before insert on tenancy.seal_keys
     for each row execute function tenancy_private.replace_seal_key();
 
+-- Backends keep the keys; they have to be told.
+create function tenancy_private.forget_seal_keys()
+    returns trigger
+    language c volatile
+as 'MODULE_PATHNAME', 'tenancy_forget_seal_keys';
+comment on function tenancy_private.forget_seal_keys() is
+    'Trigger: tells all backends that the keys have changed, when the change is committed.';
+
+create trigger forget_seal_keys after insert or update or delete or truncate on tenancy.seal_keys
+    for each statement execute function tenancy_private.forget_seal_keys();
+
+-- A definer: the keys are readable by nobody. It answers nothing.
+create function tenancy_private.read_seal_keys()
+    returns void
+    language c volatile parallel unsafe
+    security definer set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'tenancy_read_seal_keys';
+comment on function tenancy_private.read_seal_keys() is
+    'Has this backend read the keys that cursors of lists are sealed with. For the row functions.';
+
 insert into tenancy.seal_keys (number, secret)
 values (1, tenancy_private.digest_of(tenancy_private.random_token()));
 

@@ -178,6 +178,7 @@ pub extern "C-unwind" fn _PG_init() {
     planner::install();
     writing::install();
     rows::watch_catalog();
+    rows::watch_seal_keys();
 }
 
 /// What `cargo pgrx test` asks of the crate.

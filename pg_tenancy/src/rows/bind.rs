@@ -5,15 +5,18 @@ use std::ffi::{c_char, c_int};
 use pgrx::pg_sys;
 
 use crate::fault::{Fault, in_postgres_memory};
+use crate::rows::columns::Columns;
+use crate::rows::cursor::{Value, not_good};
 use crate::rows::explain::Explaining;
 use crate::rows::filter::{Condition, Operator, is_uuid};
 use crate::rows::input::Wrong;
-use crate::rows::plan::{Bound, Columns, Plans};
+use crate::rows::plan::{Bound, Plans};
 use crate::rows::relation::Relation;
 use crate::rows::statement::{Shape, parameter};
 use crate::rows::types::Kind;
 
 /// A statement with its arguments, before their types have read them.
+#[derive(Clone, Copy)]
 pub struct Unread {
     bound: Bound,
     number: usize,
@@ -29,6 +32,7 @@ struct Text {
     input: pg_sys::Oid,
     parameter: pg_sys::Oid,
     modifier: i32,
+    is_of_cursor: bool,
 }
 
 /// Binds a statement of that shape to values for its terms, the parts of the row's id
@@ -41,24 +45,45 @@ pub fn bind(
     id: &[String],
     numbers: &[i64],
 ) -> Result<Unread, Fault> {
+    let id = relation.keys.iter().zip(id).map(|(&key, part)| Condition {
+        field: key,
+        operator: Operator::Equal,
+        text: Some(part.clone()),
+    });
+    let values = terms.into_iter().chain(id).collect();
+    bind_all(relation, shape, values, &[], numbers)
+}
+
+/// The same for a list that goes on from these values of a cursor, which come with
+/// their fields, in the order of the shape's steps.
+pub fn bind_after(
+    relation: &'static Relation,
+    shape: Shape,
+    terms: Vec<Condition>,
+    after: &[(usize, &Value)],
+    numbers: &[i64],
+) -> Result<Unread, Fault> {
+    bind_all(relation, shape, terms, after, numbers)
+}
+
+fn bind_all(
+    relation: &'static Relation,
+    shape: Shape,
+    values: Vec<Condition>,
+    after: &[(usize, &Value)],
+    numbers: &[i64],
+) -> Result<Unread, Fault> {
     let verb = shape.verb;
     let columns = match &shape.columns {
         Some(places) => Columns::copy(places),
         None => Columns::of(&relation.readable),
     };
     let plan = Plans::get(relation, shape)?;
-
-    let id = relation.keys.iter().zip(id).map(|(&key, part)| Condition {
-        field: key,
-        operator: Operator::Equal,
-        text: Some(part.clone()),
-    });
-    let values: Vec<Condition> = terms
+    let values: Vec<Condition> = values
         .into_iter()
-        .filter(|term| term.operator.has_value())
-        .chain(id)
+        .filter(|value| value.operator.has_value())
         .collect();
-    let number = values.len();
+    let number = values.len() + after.len();
     let total = number + numbers.len();
 
     // SAFETY: palloc answers with that much memory, all of which is written.
@@ -72,24 +97,35 @@ pub fn bind(
             if oid == pg_sys::UUIDOID && !value.text.as_deref().is_none_or(is_uuid) {
                 return Err(Wrong::Type(Kind::Uuid).of(field));
             }
-            let (mut input, mut io_parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
-            pg_sys::getTypeInputInfo(oid, &raw mut input, &raw mut io_parameter);
-            let text = value.text.as_deref();
-            texts.add(i).write(Text {
-                field: value.field,
-                text: text.map_or(std::ptr::null(), in_postgres_memory),
-                input,
-                parameter: io_parameter,
-                // A pattern is longer than what it matches.
-                modifier: if oid == field.type_oid {
-                    field.type_modifier
-                } else {
-                    -1
-                },
-            });
+            // A pattern is longer than what it matches.
+            let modifier = if oid == field.type_oid {
+                field.type_modifier
+            } else {
+                -1
+            };
+            let text = Text::new(value.field, oid, value.text.as_deref(), modifier);
             nulls
                 .add(i)
-                .write(if text.is_some() { b' ' } else { b'n' } as c_char);
+                .write(if text.text.is_null() { b'n' } else { b' ' } as c_char);
+            texts.add(i).write(text);
+        }
+        for (i, &(place, value)) in (values.len()..).zip(after) {
+            let oid = relation.fields[place].type_oid;
+            let text = match value {
+                Value::Text(text) => Some(text.as_str()),
+                _ => None,
+            };
+            if let Value::Raw(bytes) = value {
+                datums
+                    .add(i)
+                    .write(from_raw(oid, bytes).ok_or_else(not_good)?);
+            }
+            let text = Text {
+                is_of_cursor: true,
+                ..Text::new(place, oid, text, -1)
+            };
+            texts.add(i).write(text);
+            nulls.add(i).write(b' ' as c_char);
         }
         for (i, &value) in numbers.iter().enumerate() {
             datums.add(number + i).write(pg_sys::Datum::from(value));
@@ -101,11 +137,48 @@ pub fn bind(
                 verb,
                 values: datums,
                 nulls,
+                numbers: number,
                 columns,
             },
             number,
             texts,
         })
+    }
+}
+
+impl Text {
+    fn new(field: usize, oid: pg_sys::Oid, text: Option<&str>, modifier: i32) -> Self {
+        let (mut input, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
+        // SAFETY: a look-up in the caches of the catalog.
+        unsafe { pg_sys::getTypeInputInfo(oid, &raw mut input, &raw mut parameter) };
+        Self {
+            field,
+            text: text.map_or(std::ptr::null(), in_postgres_memory),
+            input,
+            parameter,
+            modifier,
+            is_of_cursor: false,
+        }
+    }
+}
+
+/// A value as PostgreSQL keeps it; `None` for bytes that are none of that type.
+fn from_raw(oid: pg_sys::Oid, bytes: &[u8]) -> Option<pg_sys::Datum> {
+    let (mut length, mut is_by_value) = (0, false);
+    // SAFETY: a look-up in the caches of the catalog.
+    unsafe { pg_sys::get_typlenbyval(oid, &raw mut length, &raw mut is_by_value) };
+    if is_by_value {
+        let bytes = bytes.try_into().ok()?;
+        return Some(pg_sys::Datum::from(usize::from_ne_bytes(bytes)));
+    }
+    if usize::try_from(length) != Ok(bytes.len()) {
+        return None;
+    }
+    // SAFETY: palloc answers with that much memory.
+    unsafe {
+        let memory: *mut u8 = pg_sys::palloc(bytes.len()).cast();
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory, bytes.len());
+        Some(pg_sys::Datum::from(memory))
     }
 }
 
@@ -119,20 +192,37 @@ unsafe extern "C-unwind" {
 }
 
 impl Unread {
+    /// Tells no more than so many of the columns.
+    pub fn telling(mut self, told: usize) -> Self {
+        self.bound.columns = self.bound.columns.telling(told);
+        self
+    }
+
+    pub fn columns(&self) -> Columns {
+        self.bound.columns
+    }
+
     /// Has each type read its text.
     ///
     /// # Safety
     /// An error leaves by longjmp: nothing with a destructor may be alive in the
     /// callers' frames.
-    pub unsafe fn read(self, relation: &'static Relation) -> Bound {
+    pub unsafe fn read(&self, relation: &'static Relation) -> Bound {
         for i in 0..self.number {
             // SAFETY: `bind` has written as many.
             unsafe {
                 let text = *self.texts.add(i);
-                let datum = if text.text.is_null() {
+                let datum = if text.text.is_null() && text.is_of_cursor {
+                    // It was bound as it is.
+                    *self.bound.values.add(i)
+                } else if text.text.is_null() {
                     pg_sys::Datum::null()
                 } else {
-                    let mut explaining = Explaining::of_conversion(relation, text.field);
+                    let mut explaining = if text.is_of_cursor {
+                        Explaining::of_cursor()
+                    } else {
+                        Explaining::of_conversion(relation, text.field)
+                    };
                     explaining.start();
                     let datum = OidInputFunctionCall(
                         text.input,

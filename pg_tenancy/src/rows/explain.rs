@@ -9,7 +9,8 @@ use std::ffi::{CStr, c_char, c_void};
 
 use pgrx::{PgLogLevel, pg_sys};
 
-use crate::fault::{in_postgres_memory, reword, rewrite, sqlstate};
+use crate::fault::{in_postgres_memory, rewrite, sqlstate};
+use crate::rows::cursor::{HINT, MESSAGE};
 use crate::rows::relation::{Constraint, Relation};
 use crate::rows::served::Standing;
 use crate::rows::statement::Verb;
@@ -30,6 +31,8 @@ enum Work {
         relation: &'static Relation,
         field: usize,
     },
+    /// A value of a cursor.
+    GoingOn,
     Executing {
         relation: &'static Relation,
         verb: Verb,
@@ -41,6 +44,10 @@ enum Work {
 impl Explaining {
     pub fn of_conversion(relation: &'static Relation, field: usize) -> Self {
         Self::new(Work::Converting { relation, field })
+    }
+
+    pub fn of_cursor() -> Self {
+        Self::new(Work::GoingOn)
     }
 
     pub fn of_execution(relation: &'static Relation, verb: Verb) -> Self {
@@ -103,6 +110,11 @@ unsafe extern "C-unwind" fn explain(explaining: *mut c_void) {
         match (*explaining).work {
             Work::Converting { relation, field } if is_about_a_value(code) => {
                 explain_conversion(relation, field);
+            }
+            // The type has changed since.
+            Work::GoingOn if is_about_a_value(code) => {
+                let (message, hint) = (in_postgres_memory(MESSAGE), in_postgres_memory(HINT));
+                rewrite("TN415", message, hint, in_postgres_memory("cursor"));
             }
             Work::Executing { relation, verb } if is_about_a_rule(code) => {
                 explain_execution(relation, verb, code);

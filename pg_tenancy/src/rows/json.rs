@@ -32,13 +32,18 @@ impl Json {
         }
     }
 
-    pub fn push(&mut self, bytes: &[u8]) {
-        let needed = self.length + bytes.len();
+    /// Makes room for as many bytes more.
+    pub fn reserve(&mut self, number: usize) {
+        let needed = self.length + number;
         if needed > self.capacity {
             self.capacity = needed.max(self.capacity * 2);
             // SAFETY: it was palloc'd; PostgreSQL refuses more than a gigabyte.
             self.memory = unsafe { repalloc(self.memory, self.capacity) };
         }
+    }
+
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
         // SAFETY: there is room, just made; nobody else has this memory.
         unsafe {
             std::ptr::copy_nonoverlapping(
@@ -47,7 +52,12 @@ impl Json {
                 bytes.len(),
             );
         }
-        self.length = needed;
+        self.length += bytes.len();
+    }
+
+    pub fn content(&self) -> &[u8] {
+        // SAFETY: so much has been written.
+        unsafe { std::slice::from_raw_parts(self.memory.add(HEADER), self.length - HEADER) }
     }
 
     /// What has been written.

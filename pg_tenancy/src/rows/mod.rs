@@ -5,19 +5,25 @@
 //! `plan` (SQL, planned once) → `bind` (values) → `json` (the answer), with
 //! `explain` beside it for errors.
 
+mod after;
 mod bind;
 mod cache;
-mod catalog;
+mod columns;
+mod count;
+mod cursor;
 mod explain;
 mod filter;
+mod include;
 mod input;
 mod json;
+mod list;
+mod ordering;
 mod plan;
 mod query;
-mod refusing;
+mod reader;
+mod references;
 mod relation;
-mod resource;
-mod served;
+mod seal_keys;
 mod statement;
 mod tag;
 mod times;
@@ -31,14 +37,14 @@ use crate::fault::Fault;
 use crate::function::{Answer, argument, null, text_argument};
 use crate::readers;
 use bind::{Unread, bind};
-use filter::Condition;
+use include::Includes;
 use input::Deed;
 use json::Json;
-use query::Query;
 use relation::Relation;
 use statement::{Shape, Verb};
 
 pub use cache::watch_catalog;
+pub use seal_keys::watch as watch_seal_keys;
 
 sql_function!(tenancy_list_rows, pg_finfo_tenancy_list_rows, list_rows);
 sql_function!(tenancy_get_row, pg_finfo_tenancy_get_row, get_row);
@@ -48,23 +54,31 @@ sql_function!(tenancy_delete_row, pg_finfo_tenancy_delete_row, delete_row);
 
 fn list_rows(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = relation_argument(call, Verb::List)?;
-    let page = read_page(relation, text_argument(call, 1)?)?;
-    // SAFETY: what is alive here has no destructor.
-    Ok(unsafe { list(relation, page) })
+    list::answer(relation, text_argument(call, 1)?)
 }
 
 fn get_row(call: pg_sys::FunctionCallInfo) -> Answer {
-    by_id(call, Verb::Get)
+    let relation = relation_argument(call, Verb::Get)?;
+    list::one(call, relation, &one_id(call, relation)?, "{}")
 }
 
 fn delete_row(call: pg_sys::FunctionCallInfo) -> Answer {
-    by_id(call, Verb::Delete)
+    let relation = relation_argument(call, Verb::Delete)?;
+    let unread = bind(
+        relation,
+        Shape::of(Verb::Delete, &[]),
+        Vec::new(),
+        &one_id(call, relation)?,
+        &[],
+    )?;
+    // SAFETY: what is alive here has no destructor.
+    Ok(unsafe { one_row(call, relation, unread) })
 }
 
 fn insert_row(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = relation_argument(call, Verb::Insert)?;
     let values = input::fields(relation, text_argument(call, 1)?, Deed::Insert)?;
-    let unread = bind(relation, shape_of(Verb::Insert, &values), values, &[], &[])?;
+    let unread = bind(relation, Shape::of(Verb::Insert, &values), values, &[], &[])?;
     // SAFETY: the values went into `bind`; what is alive here has no destructor.
     Ok(unsafe { one_row(call, relation, unread) })
 }
@@ -73,20 +87,7 @@ fn update_row(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = relation_argument(call, Verb::Update)?;
     let id = one_id(call, relation)?;
     let values = input::fields(relation, text_argument(call, 2)?, Deed::Update)?;
-    let unread = bind(relation, shape_of(Verb::Update, &values), values, &id, &[])?;
-    // SAFETY: as above.
-    Ok(unsafe { one_row(call, relation, unread) })
-}
-
-fn by_id(call: pg_sys::FunctionCallInfo, verb: Verb) -> Answer {
-    let relation = relation_argument(call, verb)?;
-    let unread = bind(
-        relation,
-        shape_of(verb, &[]),
-        Vec::new(),
-        &one_id(call, relation)?,
-        &[],
-    )?;
+    let unread = bind(relation, Shape::of(Verb::Update, &values), values, &id, &[])?;
     // SAFETY: as above.
     Ok(unsafe { one_row(call, relation, unread) })
 }
@@ -111,71 +112,6 @@ fn one_id(call: pg_sys::FunctionCallInfo, relation: &Relation) -> Result<[String
     Ok([text_argument(call, 1)?.to_owned()])
 }
 
-/// A page that is asked for, in PostgreSQL's memory.
-struct Page {
-    number: i64,
-    limit: i64,
-    rows: Unread,
-    count: Option<Unread>,
-}
-
-fn read_page(relation: &'static Relation, json: &str) -> Result<Page, Fault> {
-    let query = Query::parse(relation, json)?;
-    let (number, limit, offset) = (query.page, query.limit, query.offset());
-    let count = query
-        .is_counted
-        .then(|| {
-            let shape = shape_of(Verb::Count, &query.filter);
-            bind(relation, shape, query.filter.clone(), &[], &[])
-        })
-        .transpose()?;
-    let shape = Shape {
-        sort: query.sort,
-        columns: query.fields,
-        ..shape_of(Verb::List, &query.filter)
-    };
-    Ok(Page {
-        number,
-        limit,
-        rows: bind(relation, shape, query.filter, &[], &[limit, offset])?,
-        count,
-    })
-}
-
-/// The shape of a statement with these terms, in no order of its own, with all columns.
-fn shape_of(verb: Verb, terms: &[Condition]) -> Shape {
-    Shape {
-        verb,
-        terms: terms
-            .iter()
-            .map(|term| (term.field, term.operator))
-            .collect(),
-        sort: Vec::new(),
-        columns: None,
-    }
-}
-
-/// # Safety
-/// As `plan::run`.
-unsafe fn list(relation: &'static Relation, page: Page) -> pg_sys::Datum {
-    // SAFETY: the caller's promise; `page` and `json` have no destructor.
-    unsafe {
-        let mut json = Json::new();
-        json.push(b"{\"data\":[");
-        plan::run(page.rows.read(relation), relation, &mut json);
-        json.push(b"],\"page\":");
-        json.display(page.number);
-        json.push(b",\"limit\":");
-        json.display(page.limit);
-        if let Some(count) = page.count {
-            json.push(b",\"total\":");
-            json.display(plan::count(count.read(relation), relation));
-        }
-        json.push(b"}");
-        json.datum()
-    }
-}
-
 /// The row that a statement gives, or NULL.
 ///
 /// # Safety
@@ -188,9 +124,8 @@ unsafe fn one_row(
     // SAFETY: the caller's promise.
     unsafe {
         let mut json = Json::new();
-        match run_one(relation, unread, &mut json) {
-            true => json.datum(),
-            false => null(call),
+        if plan::run(unread.read(relation), relation, Includes::none(), &mut json) == 0 {
+            return null(call);
         }
     }
 }

@@ -15,7 +15,9 @@ use std::ffi::{CString, c_char, c_int, c_long};
 use pgrx::pg_sys;
 
 use crate::fault::Fault;
+use crate::rows::columns::Columns;
 use crate::rows::explain::Explaining;
+use crate::rows::include::Includes;
 use crate::rows::json::Json;
 use crate::rows::relation::Relation;
 use crate::rows::statement::{Shape, Statement, Verb};
@@ -33,7 +35,7 @@ impl Plans {
         if let Some(&plan) = relation.plans.0.borrow().get(&shape) {
             return Ok(plan);
         }
-        let plan = prepare(&Statement::new(relation, &shape))?;
+        let plan = prepare(&Statement::new(relation, &shape), shape.verb)?;
         relation.plans.0.borrow_mut().insert(shape, plan);
         Ok(plan)
     }
@@ -58,10 +60,16 @@ fn free(plan: pg_sys::SPIPlanPtr) {
     unsafe { pg_sys::SPI_freeplan(plan) };
 }
 
-fn prepare(statement: &Statement) -> Result<pg_sys::SPIPlanPtr, Fault> {
+fn prepare(statement: &Statement, verb: Verb) -> Result<pg_sys::SPIPlanPtr, Fault> {
     let sql = CString::new(statement.sql.as_str())
         .map_err(|_| Fault::internal("a statement with a NUL"))?;
     let mut types = statement.types.clone();
+    // Whose tenant's rows are expected must be who asks.
+    let options = if verb == Verb::Expect {
+        pg_sys::CURSOR_OPT_CUSTOM_PLAN
+    } else {
+        pg_sys::CURSOR_OPT_GENERIC_PLAN
+    };
     // SAFETY: the calls are in SPI's order; an error becomes a panic. The plan
     // is PostgreSQL's to count, and released as it was got.
     unsafe {
@@ -72,14 +80,14 @@ fn prepare(statement: &Statement) -> Result<pg_sys::SPIPlanPtr, Fault> {
             sql.as_ptr(),
             types.len() as c_int,
             types.as_mut_ptr(),
-            pg_sys::CURSOR_OPT_GENERIC_PLAN as c_int,
+            options as c_int,
         );
         if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
             return Err(Fault::internal("a row function's statement was refused"));
         }
         // Planning asks the policies, which may raise: then nobody keeps the plan.
         let mut kept = Kept(plan);
-        {
+        if verb != Verb::Expect {
             let _without = WithoutSeqScan::start();
             let planned = pg_sys::SPI_plan_get_cached_plan(plan);
             if !planned.is_null() {
@@ -133,44 +141,10 @@ pub struct Bound {
     pub plan: pg_sys::SPIPlanPtr,
     pub verb: Verb,
     pub values: *mut pg_sys::Datum,
-    pub nulls: *const c_char,
+    pub nulls: *mut c_char,
+    /// Where among the values limit and offset are.
+    pub numbers: usize,
     pub columns: Columns,
-}
-
-/// The places of the columns that come back, in memory that outlives the statement.
-#[derive(Clone, Copy)]
-pub struct Columns {
-    places: *const usize,
-    number: usize,
-}
-
-impl Columns {
-    /// Those of a description, which lives as long as the transaction.
-    pub fn of(places: &'static [usize]) -> Self {
-        Self {
-            places: places.as_ptr(),
-            number: places.len(),
-        }
-    }
-
-    /// A copy in the current memory context.
-    pub fn copy(places: &[usize]) -> Self {
-        // SAFETY: palloc answers with that much memory.
-        let memory = unsafe {
-            let memory: *mut usize = pg_sys::palloc(size_of_val(places)).cast();
-            std::ptr::copy_nonoverlapping(places.as_ptr(), memory, places.len());
-            memory
-        };
-        Self {
-            places: memory,
-            number: places.len(),
-        }
-    }
-
-    pub fn as_slice(&self) -> &[usize] {
-        // SAFETY: as it was made.
-        unsafe { std::slice::from_raw_parts(self.places, self.number) }
-    }
 }
 
 unsafe extern "C-unwind" {
@@ -183,8 +157,21 @@ unsafe extern "C-unwind" {
         count: c_long,
     ) -> c_int;
     fn SPI_finish() -> c_int;
-    fn SPI_plan_get_plan_sources(plan: pg_sys::SPIPlanPtr) -> *mut pg_sys::List;
+    pub fn SPI_plan_get_plan_sources(plan: pg_sys::SPIPlanPtr) -> *mut pg_sys::List;
+    fn SPI_getbinval(
+        tuple: pg_sys::HeapTuple,
+        descriptor: pg_sys::TupleDesc,
+        column: c_int,
+        is_null: *mut bool,
+    ) -> pg_sys::Datum;
     fn list_member_oid(list: *const pg_sys::List, member: pg_sys::Oid) -> bool;
+}
+
+/// What a statement has found, until SPI_finish.
+#[derive(Clone, Copy)]
+pub struct Found {
+    pub table: *mut pg_sys::SPITupleTable,
+    pub number: u64,
 }
 
 /// Runs it and writes each row that comes back, with commas between, to `json`.
@@ -192,39 +179,66 @@ unsafe extern "C-unwind" {
 ///
 /// # Safety
 /// Nothing with a destructor may be alive in the callers' frames.
-pub unsafe fn run(bound: Bound, relation: &'static Relation, json: &mut Json) -> u64 {
+pub unsafe fn run(
+    bound: Bound,
+    relation: &'static Relation,
+    includes: Includes,
+    json: &mut Json,
+) -> u64 {
     // SAFETY: the calls are in SPI's order; the rows are written, to memory that
     // was got before, ere SPI_finish frees them.
     unsafe {
-        SPI_connect();
-        execute(bound, relation);
-        let rows = pg_sys::SPI_tuptable;
-        let number = pg_sys::SPI_processed;
-        json.rows(relation, bound.columns, rows, number);
-        SPI_finish();
-        number
+        start();
+        let found = execute(bound, relation);
+        includes.load(&[found]);
+        json.rows(relation, bound.columns, found, includes);
+        finish();
+        found.number
     }
 }
 
-/// Runs a `Verb::Count`.
+/// Before `execute`; what that finds is there until `finish`.
 ///
 /// # Safety
 /// As `run`.
-pub unsafe fn count(bound: Bound, relation: &'static Relation) -> i64 {
-    // SAFETY: the statement gives one row of one bigint, never NULL.
+pub unsafe fn start() {
+    // SAFETY: the caller's promise.
+    unsafe { SPI_connect() };
+}
+
+/// # Safety
+/// After `start`.
+pub unsafe fn finish() {
+    // SAFETY: the caller's promise.
+    unsafe { SPI_finish() };
+}
+
+/// Runs a statement that gives one row of numbers, none of them NULL: the first of them.
+///
+/// # Safety
+/// As `run`.
+pub unsafe fn numbers<const LENGTH: usize>(
+    bound: Bound,
+    relation: &'static Relation,
+) -> [i64; LENGTH] {
+    // SAFETY: as it says.
     unsafe {
-        SPI_connect();
-        execute(bound, relation);
-        let table = pg_sys::SPI_tuptable;
-        let mut is_null = false;
-        let datum = pg_sys::SPI_getbinval(*(*table).vals, (*table).tupdesc, 1, &raw mut is_null);
-        let number = datum.value() as i64;
-        SPI_finish();
-        number
+        start();
+        let table = execute(bound, relation).table;
+        let mut numbers = [0; LENGTH];
+        for (number, column) in numbers.iter_mut().zip(1..) {
+            let mut is_null = false;
+            let (tuple, descriptor) = (*(*table).vals, (*table).tupdesc);
+            *number = SPI_getbinval(tuple, descriptor, column, &raw mut is_null).value() as i64;
+        }
+        finish();
+        numbers
     }
 }
 
-unsafe fn execute(bound: Bound, relation: &'static Relation) {
+/// # Safety
+/// As `run`, between `start` and `finish`.
+pub unsafe fn execute(bound: Bound, relation: &'static Relation) -> Found {
     // SAFETY: the bound plan takes these arguments. The explanation is taken
     // off again; on an error PostgreSQL resets the stack it stands on.
     unsafe {
@@ -239,6 +253,10 @@ unsafe fn execute(bound: Bound, relation: &'static Relation) {
             0,
         );
         explaining.end();
+        let found = Found {
+            table: pg_sys::SPI_tuptable,
+            number: pg_sys::SPI_processed,
+        };
 
         // Planned anew, the statement may have found another relation of that
         // name, after a schema was renamed.
@@ -249,6 +267,7 @@ unsafe fn execute(bound: Bound, relation: &'static Relation) {
         if !list_member_oid((*source).relationOids, relation.oid) {
             changed_under_way();
         }
+        found
     }
 }
 

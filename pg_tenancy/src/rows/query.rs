@@ -1,4 +1,5 @@
-//! What a list is asked for: page, limit, count, fields, order and filters.
+//! What a list is asked for: page or cursor, limit, count, fields, includes, order
+//! and filters.
 //!
 //! Everything may come as a string, because it comes from a URL.
 
@@ -7,8 +8,10 @@ use std::str::FromStr;
 use serde_json::value::RawValue;
 
 use crate::fault::Fault;
+use crate::rows::count::Precision;
 use crate::rows::filter::{self, Condition};
 use crate::rows::input::{object, unknown};
+use crate::rows::references::{self, Include};
 use crate::rows::relation::{Field, Relation};
 use crate::rows::statement::Sort;
 
@@ -20,50 +23,88 @@ const MAX_PAGE: i64 = 1_000_000;
 const MAX_SORTS: usize = 4;
 
 pub struct Query {
-    pub page: i64,
+    pub page: Option<i64>,
     pub limit: i64,
-    pub is_counted: bool,
+    /// Where the last page ended, sealed.
+    pub cursor: Option<String>,
+    pub count: Option<Precision>,
     /// In the order of the columns.
     pub filter: Vec<Condition>,
     /// Before the key, which is always the last.
     pub sort: Vec<Sort>,
     /// Places of the fields in the order asked for; `None` for all.
     pub fields: Option<Vec<usize>>,
+    pub includes: Vec<Include>,
 }
 
 impl Query {
     /// TN402 a field that isn't there or can't be used so, TN405 a value that can't
     /// be, TN406 anything else.
-    pub fn parse(relation: &Relation, json: &str) -> Result<Self, Fault> {
-        let mut query = Self {
-            page: 1,
-            limit: DEFAULT_LIMIT,
-            is_counted: false,
-            filter: Vec::new(),
-            sort: Vec::new(),
-            fields: None,
-        };
+    pub fn parse(relation: &'static Relation, json: &str) -> Result<Self, Fault> {
+        let mut query = Self::default();
         for (name, raw) in object(json)? {
             match name.as_str() {
-                "page" => query.page = number(&name, &raw, MAX_PAGE)?,
+                "page" => query.page = Some(number(&name, &raw, MAX_PAGE)?),
                 "limit" => query.limit = number(&name, &raw, MAX_LIMIT)?,
+                "cursor" => query.cursor = Some(plain(&raw)),
                 "count" => {
-                    if plain(&raw) != "exact" {
-                        return Err(refused(&name, "must be exact"));
-                    }
-                    query.is_counted = true;
+                    query.count = Some(match plain(&raw).as_str() {
+                        "exact" => Precision::Exact,
+                        "estimated" => Precision::Estimated,
+                        _ => return Err(refused(&name, "must be exact or estimated")),
+                    });
                 }
                 "sort" => query.sort = sort(relation, &plain(&raw))?,
-                "fields" => query.fields = Some(fields(relation, &plain(&raw))?),
                 "filter" => query.filter = filter::parse(relation, raw.get())?,
+                _ if query.read_shape(relation, &name, &raw)? => {}
                 _ => return Err(refused(&name, "is not an option of a list")),
+            }
+        }
+        if query.cursor.is_some() && query.page.is_some() {
+            return Err(refused("page", "has no place beside a cursor"));
+        }
+        Ok(query)
+    }
+
+    /// What one row is asked for: fields and includes. Errors as for a list.
+    pub fn parse_of_one(relation: &'static Relation, json: &str) -> Result<Self, Fault> {
+        let mut query = Self::default();
+        for (name, raw) in object(json)? {
+            if !query.read_shape(relation, &name, &raw)? {
+                return Err(refused(&name, "is not an option of a row"));
             }
         }
         Ok(query)
     }
 
-    pub fn offset(&self) -> i64 {
-        (self.page - 1) * self.limit
+    /// Reads what decides on a row's form; whether the option is one that does.
+    fn read_shape(
+        &mut self,
+        relation: &'static Relation,
+        name: &str,
+        raw: &RawValue,
+    ) -> Result<bool, Fault> {
+        match name {
+            "fields" => self.fields = Some(fields(relation, &plain(raw))?),
+            "include" => self.includes = references::wanted(relation, &plain(raw))?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            page: None,
+            limit: DEFAULT_LIMIT,
+            cursor: None,
+            count: None,
+            filter: Vec::new(),
+            sort: Vec::new(),
+            fields: None,
+            includes: Vec::new(),
+        }
     }
 }
 
@@ -157,7 +198,7 @@ pub fn plain(raw: &RawValue) -> String {
     serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().to_owned())
 }
 
-fn refused(name: &str, what: &str) -> Fault {
+pub fn refused(name: &str, what: &str) -> Fault {
     let shown: String = name.chars().take(64).collect();
     Fault::new("TN406", format!("\"{shown}\" {what}")).field(shown)
 }

@@ -4,9 +4,9 @@ use pgrx::pg_sys;
 use serde::Deserialize;
 
 use crate::fault::Fault;
-use crate::rows::catalog::DESCRIBE;
+use crate::rows::ordering::{Operators, Storage};
 use crate::rows::plan::Plans;
-use crate::rows::served::{Served, Standing};
+use crate::rows::references::References;
 use crate::rows::types::Kind;
 
 /// A relation that the row functions serve, as one role sees it.
@@ -31,6 +31,7 @@ pub struct Relation {
     pub allows_update: bool,
     pub allows_delete: bool,
     pub constraints: Vec<Constraint>,
+    pub references: References,
     pub plans: Plans,
 }
 
@@ -58,6 +59,7 @@ pub struct Field {
     pub type_name: String,
     element_oid: pg_sys::Oid,
     pub is_builtin: bool,
+    pub is_nullable: bool,
     is_boundary: bool,
     /// Its place in the primary key.
     key_place: Option<i32>,
@@ -74,6 +76,11 @@ pub struct Field {
     /// Whether its type has an order.
     #[serde(skip)]
     pub is_ordered: bool,
+    /// By which it is ordered.
+    #[serde(skip)]
+    pub operators: Operators,
+    #[serde(skip)]
+    pub storage: Storage,
 }
 
 fn no_type() -> pg_sys::Oid {
@@ -136,12 +143,12 @@ pub fn describe(oid: pg_sys::Oid, resource: Option<(&str, &Served)>) -> Result<R
         let field = &mut found.fields[i];
         field.kind = Kind::of(field.type_oid, field.element_oid);
         field.label = format!("{}:", serde_json::Value::from(name.as_str()));
-        // SAFETY: look-ups in the caches of the catalog.
-        unsafe {
-            field.array_oid = pg_sys::get_array_type(field.type_oid);
-            let known = pg_sys::lookup_type_cache(field.type_oid, pg_sys::TYPECACHE_LT_OPR as i32);
-            field.is_ordered = (*known).lt_opr != pg_sys::InvalidOid;
-        }
+        // SAFETY: a look-up in the caches of the catalog.
+        field.array_oid = unsafe { pg_sys::get_array_type(field.type_oid) };
+        let operators = Operators::of(field.type_oid);
+        field.is_ordered = operators.is_some();
+        field.operators = operators.unwrap_or_default();
+        field.storage = Storage::of(field.type_oid, field.kind, field.is_builtin);
         field.is_sortable = field.is_filterable && field.is_ordered;
         field.name = name;
     }
@@ -197,6 +204,7 @@ pub fn describe(oid: pg_sys::Oid, resource: Option<(&str, &Served)>) -> Result<R
         allows_delete: standing == Standing::Table
             || (standing == Standing::View && (allows_insert || allows_update)),
         constraints: found.constraints,
+        references: References::default(),
         plans: Plans::default(),
     })
 }
@@ -266,3 +274,74 @@ pub fn camel_case(column: &str) -> String {
     }
     name
 }
+
+// Tables, types and functions are named with their schema: the search path is
+// the caller's. One row of JSON, so that it is one query and one reading.
+thread_local! {
+    static DESCRIBE_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+const DESCRIBE: Question = Question {
+    types: &[pg_sys::OIDOID],
+    plan: &DESCRIBE_PLAN,
+    sql: c"
+select pg_catalog.json_build_object(
+    'schema', n.nspname,
+    'table', c.relname,
+    'name', pg_catalog.format('%I.%I', n.nspname, c.relname),
+    'isIsolated', c.relrowsecurity and c.relforcerowsecurity and exists (
+        select from pg_catalog.pg_policy as p
+        where p.polrelid = c.oid and p.polname = 'tenant_boundary'
+          and not p.polpermissive and p.polcmd = '*' and p.polroles = '{0}'),
+    'fields', coalesce((
+        select pg_catalog.json_agg(pg_catalog.json_build_object(
+            'column', a.attname,
+            'quoted', pg_catalog.quote_ident(a.attname),
+            'typeOid', b.oid::pg_catalog.int8,
+            'declaredOid', t.oid::pg_catalog.int8,
+            'typeModifier', case when t.typtype = 'd' then t.typtypmod else a.atttypmod end,
+            'typeName', pg_catalog.format_type(t.oid, null),
+            'elementOid', case when b.typcategory = 'A' then b.typelem else 0 end::pg_catalog.int8,
+            'isBuiltin', b.typnamespace = 'pg_catalog'::pg_catalog.regnamespace,
+            'isNullable', not a.attnotnull,
+            'isBoundary', exists (
+                select from pg_catalog.pg_policy as p
+                join pg_catalog.pg_depend as d
+                  on d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = p.oid
+                where p.polrelid = c.oid and p.polname = 'tenant_boundary'
+                  and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                  and d.refobjid = c.oid and d.refobjsubid = a.attnum),
+            'keyPlace', (
+                select u.place from pg_catalog.pg_index as i,
+                    pg_catalog.unnest(i.indkey) with ordinality as u (number, place)
+                where i.indrelid = c.oid and i.indisprimary
+                  and u.number = a.attnum and u.place <= i.indnkeyatts),
+            'isReadable', coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'), false),
+            'isInsertable', a.attgenerated = '' and a.attidentity <> 'a'
+                and coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT'), false),
+            'isUpdatable', a.attgenerated = '' and a.attidentity <> 'a'
+                and coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'UPDATE'), false),
+            'isFilterable', exists (
+                select from pg_catalog.pg_index as i
+                where i.indrelid = c.oid and i.indisvalid and i.indpred is null
+                  and a.attnum = any (i.indkey)))
+            order by a.attnum)
+        from pg_catalog.pg_attribute as a
+        join pg_catalog.pg_type as t on t.oid = a.atttypid
+        join pg_catalog.pg_type as b
+          on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '[]'),
+    'constraints', coalesce((
+        select pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', k.conname,
+            'columns', array(
+                select a.attname from pg_catalog.unnest(k.conkey) with ordinality as u (number, place)
+                join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = u.number
+                order by u.place),
+            'rule', pg_catalog.obj_description(k.oid, 'pg_constraint')))
+        from pg_catalog.pg_constraint as k
+        where k.conrelid = c.oid), '[]'))::pg_catalog.text
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where c.oid = $1 and c.relkind in ('r', 'p')",
+};

@@ -2,7 +2,8 @@
 
 use pgrx::pg_sys;
 
-use crate::rows::filter::Operator;
+use crate::rows::after::{Range, Step};
+use crate::rows::filter::{Condition, Operator};
 use crate::rows::relation::{Field, Relation};
 
 /// What a statement does.
@@ -10,6 +11,14 @@ use crate::rows::relation::{Field, Relation};
 pub enum Verb {
     List,
     Count,
+    /// Counts no further than a number.
+    CountUpTo,
+    /// How many of so many rows, the first in the order of lists, meet the terms.
+    Sample,
+    /// For its plan alone: how many rows PostgreSQL expects.
+    Expect,
+    /// The rows that a page's rows refer to.
+    Include,
     Get,
     /// As Get, and nobody changes the row until the transaction ends.
     Lock,
@@ -20,7 +29,7 @@ pub enum Verb {
 
 impl Verb {
     pub fn is_reading(self) -> bool {
-        matches!(self, Self::List | Self::Count | Self::Get)
+        !matches!(self, Self::Insert | Self::Update | Self::Delete)
     }
 }
 
@@ -38,12 +47,30 @@ pub struct Shape {
     /// What is compared, or set, in the order of its parameters.
     pub terms: Vec<(usize, Operator)>,
     pub sort: Vec<Sort>,
+    /// What else must hold where a list goes on from a cursor.
+    pub after: Option<Range>,
     /// The places of the columns that come back; `None` for all that can be read.
     pub columns: Option<Vec<usize>>,
 }
 
+impl Shape {
+    /// Of a statement with these terms, in no order of its own, with all columns.
+    pub fn of(verb: Verb, terms: &[Condition]) -> Self {
+        Self {
+            verb,
+            terms: terms
+                .iter()
+                .map(|term| (term.field, term.operator))
+                .collect(),
+            sort: Vec::new(),
+            after: None,
+            columns: None,
+        }
+    }
+}
+
 /// A statement and the types of its parameters: first the terms' values, in their
-/// order, then what the verb needs: the key, or limit and offset.
+/// order, then those of a cursor, then what the verb needs: the key, or limit and offset.
 pub struct Statement {
     pub sql: String,
     pub types: Vec<pg_sys::Oid>,
@@ -59,6 +86,10 @@ impl Statement {
         let mut types: Vec<pg_sys::Oid> = with_value
             .map(|&(place, operator)| parameter(&relation.fields[place], operator))
             .collect();
+        let steps = shape.after.as_deref().unwrap_or_default();
+        let matching = matching(relation, &shape.terms, steps);
+        let after = steps.iter().flat_map(Step::with_value);
+        types.extend(after.map(|&place| relation.fields[place].type_oid));
         let next = types.len() + 1;
         let by_key = by_key(relation, next);
         let key_types = relation
@@ -75,18 +106,35 @@ impl Statement {
 
         let sql = match shape.verb {
             Verb::List => {
-                types.extend([pg_sys::INT8OID, pg_sys::INT8OID]);
+                types.push(pg_sys::INT8OID);
+                // Who goes on from a cursor leaves out nothing.
+                let offset = if shape.after.is_none() {
+                    types.push(pg_sys::INT8OID);
+                    format!(" offset ${}", next + 1)
+                } else {
+                    String::new()
+                };
                 format!(
-                    "select {columns} from {name}{} order by {} limit ${next} offset ${}",
-                    matching(relation, &shape.terms),
+                    "select {columns} from {name}{matching} order by {} limit ${next}{offset}",
                     order(relation, &shape.sort),
-                    next + 1,
                 )
             }
-            Verb::Count => format!(
-                "select count(*) from {name}{}",
-                matching(relation, &shape.terms)
-            ),
+            Verb::Count => format!("select count(*) from {name}{matching}"),
+            Verb::CountUpTo => {
+                types.push(pg_sys::INT8OID);
+                format!("select count(*) from (select from {name}{matching} limit ${next}) as few")
+            }
+            Verb::Sample => {
+                types.push(pg_sys::INT8OID);
+                format!(
+                    "select count(*) filter (where sampled.is_met), count(*) from (
+                        select {} as is_met from {name} order by {} limit ${next}) as sampled",
+                    conditions(relation, &shape.terms, &[]).join(" and "),
+                    order(relation, &[]),
+                )
+            }
+            Verb::Expect => format!("select from {name}"),
+            Verb::Include => format!("select {columns} from {name}{matching}"),
             Verb::Get => {
                 types.extend(key_types);
                 format!("select {columns} from {name} where {by_key}")
@@ -137,8 +185,9 @@ fn list(items: impl Iterator<Item = String>) -> String {
     items.collect::<Vec<_>>().join(", ")
 }
 
-/// The key is the last, so that every order is one, from page to page.
-fn order(relation: &Relation, sort: &[Sort]) -> String {
+/// All columns of a list's order. The key is the last, so that every order is one,
+/// from page to page.
+pub fn whole_order(relation: &Relation, sort: &[Sort]) -> Vec<Sort> {
     // Ids sort by time: without a wish, the newest comes first.
     let is_descending = sort.first().is_none_or(|first| first.is_descending);
     let is_sorted = |key: usize| sort.iter().any(|sort| sort.field == key);
@@ -147,7 +196,11 @@ fn order(relation: &Relation, sort: &[Sort]) -> String {
         field: key,
         is_descending,
     });
-    list(sort.iter().copied().chain(rest).map(|sort| {
+    sort.iter().copied().chain(rest).collect()
+}
+
+fn order(relation: &Relation, sort: &[Sort]) -> String {
+    list(whole_order(relation, sort).iter().map(|sort| {
         let direction = if sort.is_descending { " desc" } else { "" };
         format!("{}{direction}", relation.fields[sort.field].quoted)
     }))
@@ -162,19 +215,55 @@ fn by_key(relation: &Relation, first: usize) -> String {
     parts.join(" and ")
 }
 
-fn matching(relation: &Relation, terms: &[(usize, Operator)]) -> String {
-    let mut number = 0;
-    let conditions: Vec<String> = terms
-        .iter()
-        .map(|&(place, operator)| {
-            number += usize::from(operator.has_value());
-            compares(&relation.fields[place], operator, number)
-        })
-        .collect();
+fn matching(relation: &Relation, terms: &[(usize, Operator)], steps: &[Step]) -> String {
+    let conditions = conditions(relation, terms, steps);
     if conditions.is_empty() {
         String::new()
     } else {
         format!(" where {}", conditions.join(" and "))
+    }
+}
+
+fn conditions(relation: &Relation, terms: &[(usize, Operator)], steps: &[Step]) -> Vec<String> {
+    let mut number = 0;
+    let terms = terms.iter().map(|&(place, operator)| {
+        number += usize::from(operator.has_value());
+        compares(&relation.fields[place], operator, number)
+    });
+    let mut conditions: Vec<String> = terms.collect();
+    for step in steps {
+        conditions.push(comes_after(relation, step, number + 1));
+        number += step.with_value().len();
+    }
+    conditions
+}
+
+/// With the operators of the order itself.
+fn comes_after(relation: &Relation, step: &Step, first: usize) -> String {
+    let columns = |places: &[usize]| {
+        let places = places.iter();
+        list(places.map(|&place| relation.fields[place].quoted.clone()))
+    };
+    match step {
+        Step::Same(place) => {
+            let field = &relation.fields[*place];
+            format!("{} {} ${first}", field.quoted, field.operators.equal)
+        }
+        Step::IsNull(place) => format!("{} is null", columns(&[*place])),
+        Step::IsNotNull(place) => format!("{} is not null", columns(&[*place])),
+        Step::Behind {
+            fields,
+            is_descending,
+        } => {
+            let operators = &relation.fields[fields[0]].operators;
+            let operator = if *is_descending {
+                &operators.less
+            } else {
+                &operators.greater
+            };
+            let values = list((first..).take(fields.len()).map(|n| format!("${n}")));
+            format!("row({}) {operator} row({values})", columns(fields))
+        }
     }
 }
 

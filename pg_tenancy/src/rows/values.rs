@@ -9,21 +9,16 @@
 
 use pgrx::pg_sys;
 
+use crate::rows::columns::Columns;
+use crate::rows::include::Includes;
 use crate::rows::json::Json;
-use crate::rows::plan::{Columns, changed_under_way};
+use crate::rows::plan::Found;
+use crate::rows::reader::Reader;
 use crate::rows::relation::{Field, Relation};
 use crate::rows::times;
 use crate::rows::types::Kind;
 
 unsafe extern "C-unwind" {
-    fn palloc(size: usize) -> *mut u8;
-    fn heap_deform_tuple(
-        tuple: pg_sys::HeapTuple,
-        descriptor: pg_sys::TupleDesc,
-        values: *mut pg_sys::Datum,
-        nulls: *mut bool,
-    );
-    fn SPI_gettypeid(descriptor: pg_sys::TupleDesc, column: std::ffi::c_int) -> pg_sys::Oid;
     fn pg_detoast_datum_packed(datum: *mut pg_sys::varlena) -> *mut pg_sys::varlena;
     fn pg_detoast_datum(datum: *mut pg_sys::varlena) -> *mut pg_sys::varlena;
     fn OidOutputFunctionCall(function: pg_sys::Oid, value: pg_sys::Datum) -> *mut std::ffi::c_char;
@@ -47,54 +42,49 @@ unsafe extern "C-unwind" {
 }
 
 impl Json {
-    /// The rows of a result of these columns of the relation, with commas.
+    /// The rows of a result of these columns of the relation, with commas, and in each
+    /// what its references lead to.
     ///
     /// # Safety
-    /// As for `plan::run`; `table` holds `number` such rows.
+    /// As for `plan::run`; `found` holds such rows.
     pub unsafe fn rows(
         &mut self,
         relation: &'static Relation,
         chosen: Columns,
-        table: *mut pg_sys::SPITupleTable,
-        number: u64,
+        found: Found,
+        includes: Includes,
     ) {
-        // SAFETY: the arrays have a place for each column; the tuples are the
-        // table's own.
+        // SAFETY: the caller's promise.
         unsafe {
-            if table.is_null() {
-                return;
-            }
-            let columns = (*(*table).tupdesc).natts as usize;
-            // A value must not be read as what its column was.
-            let chosen = chosen.as_slice();
-            let mut types = chosen.iter().zip(1..);
-            if columns != chosen.len()
-                || !types.all(|(&place, column)| {
-                    SPI_gettypeid((*table).tupdesc, column) == relation.fields[place].declared_oid
-                })
-            {
-                changed_under_way();
-            }
-            let values: *mut pg_sys::Datum = palloc(columns * size_of::<pg_sys::Datum>()).cast();
-            let nulls: *mut bool = palloc(columns).cast();
-            for row in 0..number as usize {
+            let mut reader = Reader::new(relation, chosen, found);
+            for row in 0..found.number {
                 if row > 0 {
                     self.push(b",");
                 }
-                let tuple = *(*table).vals.add(row);
-                heap_deform_tuple(tuple, (*table).tupdesc, values, nulls);
-                for (column, &place) in chosen.iter().enumerate() {
-                    let field = &relation.fields[place];
-                    self.push(if column == 0 { b"{" } else { b"," });
-                    self.push(field.label.as_bytes());
-                    if *nulls.add(column) {
-                        self.push(b"null");
-                    } else {
-                        self.field(field, *values.add(column));
-                    }
-                }
-                self.push(b"}");
+                self.row(&mut reader, row, includes);
             }
+        }
+    }
+
+    /// One of them.
+    ///
+    /// # Safety
+    /// As `rows`.
+    pub unsafe fn row(&mut self, reader: &mut Reader, row: u64, includes: Includes) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            reader.read(row);
+            for (column, &place) in reader.chosen.told().iter().enumerate() {
+                let field = &reader.relation.fields[place];
+                self.push(if column == 0 { b"{" } else { b"," });
+                self.push(field.label.as_bytes());
+                match reader.value(column) {
+                    Some(value) => self.field(field, value),
+                    None => self.push(b"null"),
+                }
+            }
+            includes.write(self, reader);
+            self.push(b"}");
         }
     }
 
@@ -240,7 +230,7 @@ unsafe fn content<'row>(value: pg_sys::Datum) -> &'row [u8] {
 }
 
 /// What the type's own output function writes.
-unsafe fn output<'row>(oid: pg_sys::Oid, value: pg_sys::Datum) -> &'row [u8] {
+pub unsafe fn output<'row>(oid: pg_sys::Oid, value: pg_sys::Datum) -> &'row [u8] {
     // SAFETY: the caller has a value of that type; the answer ends in NUL.
     unsafe {
         let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);

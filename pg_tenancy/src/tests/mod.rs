@@ -11,6 +11,8 @@ mod boundary_first;
 mod capsules;
 mod context;
 mod denials;
+mod cursor_walks;
+mod cursors;
 mod each_tenant;
 mod forgery;
 mod functions;

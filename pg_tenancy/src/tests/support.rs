@@ -282,3 +282,31 @@ pub fn token_of(tenant: &Tenant, person: Uuid) -> String {
 
 /// One that is good as a stored password.
 pub const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA";
+
+/// The call of `list_rows` for that query.
+pub fn list_call(relation: &str, query: &Value) -> String {
+    format!(
+        "select tenancy.list_rows('{relation}', {})",
+        pgrx::spi::quote_literal(query.to_string())
+    )
+}
+
+/// A page of a list.
+pub fn list(relation: &str, query: &Value) -> Value {
+    answer(&list_call(relation, query))
+}
+
+/// The rows of all pages of a list, walked by cursor, and how many pages there were.
+pub fn walk(relation: &str, query: &Value) -> (Vec<Value>, usize) {
+    let mut rows = Vec::new();
+    let mut query = query.clone();
+    for pages in 1..1_000 {
+        let page = list(relation, &query);
+        rows.extend(page["data"].as_array().expect("rows").clone());
+        match page.get("nextCursor") {
+            Some(cursor) => query["cursor"] = cursor.clone(),
+            None => return (rows, pages),
+        }
+    }
+    panic!("a walk without end")
+}

@@ -1,0 +1,360 @@
+//! Lists: a page of rows, how many there are, and where to go on.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+use crate::fault::Fault;
+use crate::function::{Answer, null};
+use crate::readers;
+use crate::rows::after::{self, Column, Step};
+use crate::rows::bind::{Unread, bind, bind_after};
+use crate::rows::columns::in_postgres_memory;
+use crate::rows::count::Counting;
+use crate::rows::cursor::{self, Key, Scope, Value};
+use crate::rows::filter::Condition;
+use crate::rows::include::{Includes, position_or_add};
+use crate::rows::json::Json;
+use crate::rows::ordering::Storage;
+use crate::rows::plan::{self, Found};
+use crate::rows::query::Query;
+use crate::rows::reader::Reader;
+use crate::rows::references::Include;
+use crate::rows::relation::Relation;
+use crate::rows::seal_keys;
+use crate::rows::statement::{Shape, Sort, Verb, whole_order};
+
+/// The list that a query asks for.
+pub fn answer(relation: &'static Relation, query: &str) -> Answer {
+    let list = List::read(relation, query)?;
+    // SAFETY: what is alive here has no destructor.
+    Ok(unsafe { list.answer(relation) })
+}
+
+/// The row with that id and the fields and includes that a query asks for, or NULL.
+pub fn one(
+    call: pg_sys::FunctionCallInfo,
+    relation: &'static Relation,
+    id: &[String],
+    query: &str,
+) -> Answer {
+    let (unread, includes) = read_one(relation, id, query)?;
+    // SAFETY: what is alive here has no destructor.
+    unsafe {
+        let mut json = Json::new();
+        if plan::run(unread.read(relation), relation, includes, &mut json) == 0 {
+            return Ok(null(call));
+        }
+        Ok(json.datum())
+    }
+}
+
+fn read_one(
+    relation: &'static Relation,
+    id: &[String],
+    query: &str,
+) -> Result<(Unread, Includes), Fault> {
+    let query = Query::parse_of_one(relation, query)?;
+    let chosen = Chosen::of(relation, query.fields, &[], &query.includes);
+    let shape = Shape {
+        columns: chosen.columns(relation),
+        ..Shape::of(Verb::Get, &[])
+    };
+    let unread = bind(relation, shape, Vec::new(), id, &[])?;
+    let includes = Includes::bind(&query.includes, &chosen.places)?;
+    Ok((unread.telling(chosen.told), includes))
+}
+
+/// The columns that a statement gives, of which the first ones are told.
+struct Chosen {
+    places: Vec<usize>,
+    told: usize,
+}
+
+impl Chosen {
+    /// Those asked for, or all that can be read, and what the order and the includes need.
+    fn of(
+        relation: &Relation,
+        fields: Option<Vec<usize>>,
+        order: &[Sort],
+        includes: &[Include],
+    ) -> Self {
+        let mut places = fields.unwrap_or_else(|| relation.readable.clone());
+        let told = places.len();
+        let needed = order.iter().map(|sort| sort.field);
+        for place in needed.chain(includes.iter().map(|include| include.field)) {
+            position_or_add(&mut places, place);
+        }
+        Self { places, told }
+    }
+
+    /// For a shape: `None` for all that can be read.
+    fn columns(&self, relation: &Relation) -> Option<Vec<usize>> {
+        (self.places != relation.readable).then(|| self.places.clone())
+    }
+}
+
+unsafe extern "C-unwind" {
+    fn palloc(size: usize) -> *mut u8;
+}
+
+/// A list that is asked for, in PostgreSQL's memory.
+#[derive(Clone, Copy)]
+struct List {
+    /// `None` for one that goes on from a cursor.
+    page: Option<i64>,
+    limit: i64,
+    /// Statements for the rows, one behind the other.
+    ranges: &'static [Unread],
+    includes: Includes,
+    count: Option<Counting>,
+    end: End,
+}
+
+/// What a cursor is made of.
+#[derive(Clone, Copy)]
+struct End {
+    /// Columns of the order: where they are in the result, and their fields.
+    columns: &'static [(usize, usize)],
+    scope: &'static [u8],
+    key: Key,
+    /// Whoever turns pages by number can do without a cursor.
+    can_do_without: bool,
+}
+
+impl List {
+    fn read(relation: &'static Relation, query: &str) -> Result<Self, Fault> {
+        let query = Query::parse(relation, query)?;
+        let order = whole_order(relation, &query.sort);
+        let scope = scope(relation, &order, &query.filter)?;
+        let chosen = Chosen::of(relation, query.fields, &order, &query.includes);
+        let count = query
+            .count
+            .map(|precision| Counting::read(relation, precision, &query.filter))
+            .transpose()?;
+        let shape = Shape {
+            sort: query.sort,
+            columns: chosen.columns(relation),
+            ..Shape::of(Verb::List, &query.filter)
+        };
+        let page = query.page.unwrap_or(1);
+        // One more, to know whether there are more.
+        let most = query.limit + 1;
+        let ranges = match &query.cursor {
+            None => {
+                let numbers = [most, (page - 1) * query.limit];
+                vec![bind(relation, shape, query.filter, &[], &numbers)?]
+            }
+            Some(cursor) => {
+                let key = |number| seal_keys::opening(number).ok().flatten();
+                let values = cursor::open(cursor, scope.as_bytes(), key)?;
+                go_on(relation, &shape, &order, &query.filter, &values, most)?
+            }
+        };
+        let ranges: Vec<Unread> = ranges
+            .into_iter()
+            .map(|range| range.telling(chosen.told))
+            .collect();
+        let place_of = |field| chosen.places.iter().position(|place| *place == field);
+        let columns: Vec<(usize, usize)> = order
+            .iter()
+            .filter_map(|sort| Some((place_of(sort.field)?, sort.field)))
+            .collect();
+        Ok(Self {
+            page: query.cursor.is_none().then_some(page),
+            limit: query.limit,
+            ranges: in_postgres_memory(&ranges),
+            includes: Includes::bind(&query.includes, &chosen.places)?,
+            count,
+            end: End {
+                columns: in_postgres_memory(&columns),
+                scope: in_postgres_memory(scope.as_bytes()),
+                key: seal_keys::sealing()?,
+                can_do_without: query.page.is_some(),
+            },
+        })
+    }
+
+    /// # Safety
+    /// As `plan::run`.
+    unsafe fn answer(&self, relation: &'static Relation) -> pg_sys::Datum {
+        let mut json = Json::new();
+        // SAFETY: the caller's promise; nothing here has a destructor, but what seals.
+        unsafe {
+            json.push(b"{\"data\":[");
+            let mut values = Json::new();
+            let has_more = self.rows(relation, &mut json, &mut values);
+            json.push(b"],");
+            if let Some(page) = self.page {
+                json.push(b"\"page\":");
+                json.display(page);
+                json.push(b",");
+            }
+            json.push(b"\"limit\":");
+            json.display(self.limit);
+            if let Some(count) = self.count {
+                let total = count.count(relation);
+                json.push(b",\"total\":");
+                json.display(total.number);
+                if total.is_estimate {
+                    json.push(b",\"totalIsEstimate\":true");
+                }
+            }
+            if has_more {
+                self.end.write(&mut json, values.content());
+            }
+            json.push(b"}");
+        }
+        json.datum()
+    }
+
+    /// Writes the rows, and of the last one what it was sorted by. Whether there are more.
+    unsafe fn rows(&self, relation: &'static Relation, json: &mut Json, values: &mut Json) -> bool {
+        // SAFETY: the caller's promise; there is a place for what each range finds.
+        unsafe {
+            let founds: *mut Found = palloc(size_of::<Found>() * self.ranges.len()).cast();
+            let mut number = 0;
+            let mut left = self.limit + 1;
+            plan::start();
+            for range in self.ranges {
+                let bound = range.read(relation);
+                let limit = bound.values.add(bound.numbers);
+                limit.write(pg_sys::Datum::from(left));
+                let found = plan::execute(bound, relation);
+                founds.add(number).write(found);
+                number += 1;
+                left -= found.number as i64;
+                if left == 0 {
+                    break;
+                }
+            }
+            let founds = std::slice::from_raw_parts(founds, number);
+            self.includes.load(founds);
+            let mut told = 0;
+            for found in founds {
+                let mut reader = Reader::new(relation, self.ranges[0].columns(), *found);
+                for row in 0..found.number {
+                    if told == self.limit {
+                        break;
+                    }
+                    if told > 0 {
+                        json.push(b",");
+                    }
+                    json.row(&mut reader, row, self.includes);
+                    told += 1;
+                    if told == self.limit && left == 0 {
+                        for &(column, field) in self.end.columns {
+                            values.sort_value(&relation.fields[field], reader.value(column));
+                        }
+                    }
+                }
+            }
+            plan::finish();
+            left == 0
+        }
+    }
+}
+
+impl End {
+    /// Writes the cursor of the page that ended with these values. TN416 where it would
+    /// be too long.
+    fn write(&self, json: &mut Json, values: &[u8]) {
+        // So that no memory is needed while what seals is alive.
+        json.reserve(values.len() * 2 + 256);
+        let cursor = cursor::seal(values, self.scope, &self.key);
+        let Some(cursor) = cursor else {
+            if self.can_do_without {
+                return;
+            }
+            Fault::new("TN416", "a value is too long to go on from it")
+                .hint("Sort by something shorter, or turn the pages by number: page=1.")
+                .field("sort")
+                .raise()
+        };
+        json.push(b",\"nextCursor\":\"");
+        json.push(cursor.as_bytes());
+        json.push(b"\"");
+    }
+}
+
+/// The ranges after these values.
+fn go_on(
+    relation: &'static Relation,
+    shape: &Shape,
+    order: &[Sort],
+    filter: &[Condition],
+    values: &[Value],
+    most: i64,
+) -> Result<Vec<Unread>, Fault> {
+    if values.len() != order.len() {
+        return Err(cursor::not_good());
+    }
+    let columns: Vec<Column> = order
+        .iter()
+        .map(|sort| {
+            let field = &relation.fields[sort.field];
+            Column {
+                field: sort.field,
+                is_descending: sort.is_descending,
+                is_nullable: field.is_nullable,
+                is_plain: field.operators.is_plain(),
+            }
+        })
+        .collect();
+    let is_null: Vec<bool> = values.iter().map(|value| *value == Value::Null).collect();
+    let value_of = |field: usize| {
+        let place = order.iter().position(|sort| sort.field == field);
+        place.map(|place| (field, &values[place]))
+    };
+    let ranges = after::ranges(&columns, &is_null).into_iter().map(|range| {
+        let fields = range.iter().flat_map(Step::with_value);
+        let after: Vec<_> = fields.filter_map(|&field| value_of(field)).collect();
+        let shape = Shape {
+            after: Some(range),
+            ..shape.clone()
+        };
+        bind_after(relation, shape, filter.to_vec(), &after, &[most])
+    });
+    ranges.collect()
+}
+
+/// What a cursor of the list is good for.
+fn scope(relation: &Relation, order: &[Sort], filter: &[Condition]) -> Result<Scope, Fault> {
+    let mut scope = Scope::default();
+    let tenant = readers::required()?.map(|context| context.tenant_id);
+    scope.add(tenant.as_ref().map_or(&[], |id| id.as_bytes()));
+    scope.add(relation.name.as_bytes());
+    scope.add(&[order.len() as u8]);
+    let mut are_by_settings = false;
+    for sort in order {
+        let field = &relation.fields[sort.field];
+        scope.add(field.column.as_bytes());
+        scope.add(field.type_name.as_bytes());
+        scope.add(&[sort.is_descending.into()]);
+        are_by_settings |= field.storage == Storage::TextBySettings;
+    }
+    for condition in filter {
+        scope.add(relation.fields[condition.field].column.as_bytes());
+        scope.add(condition.operator.sql().as_bytes());
+        scope.add(condition.text.as_deref().unwrap_or_default().as_bytes());
+    }
+    if are_by_settings {
+        SETTINGS.iter().for_each(|name| scope.add(setting(name)));
+    }
+    Ok(scope)
+}
+
+/// Those that decide how values are written which have no form of their own here.
+const SETTINGS: [&CStr; 6] = [
+    c"DateStyle",
+    c"TimeZone",
+    c"IntervalStyle",
+    c"extra_float_digits",
+    c"bytea_output",
+    c"lc_monetary",
+];
+
+fn setting(name: &CStr) -> &'static [u8] {
+    // SAFETY: a setting of PostgreSQL's own, whose value is copied before another is read.
+    unsafe { CStr::from_ptr(pg_sys::GetConfigOption(name.as_ptr(), false, false)).to_bytes() }
+}

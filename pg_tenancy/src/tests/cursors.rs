@@ -1,0 +1,172 @@
+//! Cursors: walking a list from page to page, whatever it is sorted by.
+
+#[pgrx::pg_schema]
+mod tests {
+    use pgrx::prelude::*;
+    use serde_json::{Value, json};
+
+    use crate::tests::support::*;
+
+    fn with(query: &Value, name: &str, value: impl Into<Value>) -> Value {
+        let mut query = query.clone();
+        query[name] = value.into();
+        query
+    }
+
+    fn tasks(tenant: &Tenant, number: usize) {
+        for n in 0..number {
+            tenant.task(&format!("task {n}"));
+        }
+    }
+
+    const TASKS: &str = "tenancy.tasks";
+
+    #[pg_test]
+    fn a_list_is_walked_from_page_to_page() {
+        let [acme, globex] = [tenant("acme"), tenant("globex")];
+        tasks(&acme, 7);
+        tasks(&globex, 7);
+        become_app_of(&acme);
+        let whole = list(TASKS, &json!({"limit": 100}));
+        let (rows, pages) = walk(TASKS, &json!({"limit": 3}));
+        assert_eq!(json!(rows), whole["data"]);
+        assert_eq!(pages, 3);
+        // A page that is just full is the last one.
+        assert_eq!(whole.get("nextCursor"), None);
+        assert_eq!(list(TASKS, &json!({"limit": 7})).get("nextCursor"), None);
+        assert_eq!(walk(TASKS, &json!({"limit": 1})).1, 7);
+        // The limit may be another on the next page, and so may the fields.
+        let first = list(TASKS, &json!({"limit": 2, "fields": "title"}));
+        assert_eq!(first["data"][0], json!({"title": "task 6"}));
+        let rest = json!({"limit": "100", "cursor": first["nextCursor"], "fields": "status,title"});
+        let rest = list(TASKS, &rest);
+        assert_eq!(rest["data"].as_array().map(Vec::len), Some(5));
+        assert_eq!(
+            rest["data"][0],
+            json!({"status": "todo", "title": "task 4"})
+        );
+    }
+
+    #[pg_test]
+    fn what_is_told_beside_the_rows_has_one_order() {
+        let acme = tenant("acme");
+        tasks(&acme, 3);
+        become_app_of(&acme);
+        let told = |query: &Value| {
+            let page = text(&format!("select ({})::text", list_call(TASKS, query)));
+            page[page.rfind(']').expect("rows")..].to_owned()
+        };
+        let page = told(&json!({"limit": 2, "count": "exact"}));
+        let (before, cursor) = page.split_once(r#","nextCursor":""#).expect("a cursor");
+        assert_eq!(before, r#"],"page":1,"limit":2,"total":3"#);
+        let cursor = cursor.strip_suffix("\"}").expect("the end");
+        assert!(
+            cursor.starts_with("pgn_")
+                && cursor
+                    .bytes()
+                    .all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'),
+            "{cursor}"
+        );
+        let last = told(&json!({"limit": 2, "count": "exact", "cursor": cursor}));
+        assert_eq!(last, r#"],"limit":2,"total":3}"#);
+    }
+
+    /// The walk as it is with that cursor: TN415 in always the same words.
+    fn is_refused(relation: &str, query: &Value) {
+        let said = complaint(&list_call(relation, query));
+        assert_eq!(
+            said, "TN415 cursor: the cursor is not good for this list",
+            "{query}"
+        );
+    }
+
+    #[pg_test]
+    fn a_cursor_is_good_for_its_list_alone() {
+        let [acme, globex] = [tenant("acme"), tenant("globex")];
+        for tenant in [&acme, &globex] {
+            tasks(tenant, 3);
+            run(&format!(
+                "insert into tenancy.projects (tenant_id, title) values ('{}', 'a'), ('{0}', 'b')",
+                tenant.id
+            ));
+        }
+        become_app_of(&acme);
+        let query = json!({"limit": 1, "sort": "status", "filter": {"status": "todo"}});
+        let cursor = list(TASKS, &query)["nextCursor"].clone();
+        let good = with(&query, "cursor", cursor.clone());
+        assert_eq!(list(TASKS, &good)["data"][0]["title"], "task 1");
+        // The same filter, said otherwise.
+        let said = with(&good, "filter", json!({"status": {"eq": "todo"}}));
+        assert_eq!(list(TASKS, &said)["data"][0]["title"], "task 1");
+
+        for (name, value) in [
+            ("sort", json!("-status")),
+            ("sort", json!("status,-id")),
+            ("sort", json!("projectId")),
+            ("filter", json!({"status": "done"})),
+            ("filter", json!({"status": {"ne": "todo"}})),
+            ("filter", json!({})),
+            (
+                "filter",
+                json!({"status": "todo", "projectId": {"is": "null"}}),
+            ),
+            ("cursor", json!("")),
+            ("cursor", json!("pgn_")),
+            ("cursor", json!("pgn_AAAA")),
+            ("cursor", json!(null)),
+            ("cursor", json!(7)),
+            ("cursor", json!("x".repeat(1_000_000))),
+            ("cursor", json!("ü")),
+        ] {
+            is_refused(TASKS, &with(&good, name, value));
+        }
+        is_refused("tenancy.projects", &json!({"limit": 1, "cursor": cursor}));
+        let plain = list(TASKS, &json!({"limit": 1}))["nextCursor"].clone();
+        is_refused("tenancy.projects", &json!({"cursor": plain}));
+
+        become_dba();
+        become_app_of(&globex);
+        is_refused(TASKS, &good);
+        is_refused(TASKS, &json!({"cursor": plain}));
+        let twice = json!({"cursor": plain, "page": 1});
+        assert!(complaint(&list_call(TASKS, &twice)).starts_with("TN406 page"));
+    }
+
+    #[pg_test]
+    fn a_cursor_is_no_proof() {
+        let acme = tenant("acme");
+        tasks(&acme, 2);
+        become_app_of(&acme);
+        let cursor = list(TASKS, &json!({"limit": 1}))["nextCursor"].clone();
+        let cursor = cursor.as_str().expect("a cursor").to_owned();
+        let capsule = text("select tenancy.seal()");
+        is_refused(TASKS, &json!({"cursor": capsule}));
+        is_refused(TASKS, &json!({"cursor": capsule.replace("pgc_", "pgn_")}));
+        become_dba();
+        become_role("tenancy_app");
+        for proof in [cursor.clone(), cursor.replace("pgn_", "pgc_")] {
+            let code = outcome(&format!("select tenancy.enter('{proof}')"));
+            assert!(["TN010", "TN019"].contains(&code.as_str()), "{code}");
+        }
+    }
+
+    #[pg_test]
+    fn a_cursor_opens_as_long_as_its_key_does() {
+        let acme = tenant("acme");
+        tasks(&acme, 3);
+        become_app_of(&acme);
+        let next = |cursor: &Value| json!({"limit": 1, "cursor": cursor});
+        let old = list(TASKS, &json!({"limit": 1}))["nextCursor"].clone();
+        become_dba();
+        run("select tenancy.rotate_seal_key()");
+        become_app_of(&acme);
+        let new = list(TASKS, &next(&old))["nextCursor"].clone();
+        assert!(new.is_string());
+        become_dba();
+        run("select tenancy.rotate_seal_key('0')");
+        become_app_of(&acme);
+        is_refused(TASKS, &next(&old));
+        is_refused(TASKS, &next(&new));
+        assert!(list(TASKS, &json!({"limit": 1}))["nextCursor"].is_string());
+    }
+}
