@@ -17,7 +17,7 @@ use crate::metrics::{Answered, Metrics};
 use crate::notes::Notes;
 use crate::problem::Problem;
 use crate::request_id::{HEADER as REQUEST_ID, RequestId};
-use crate::route_label::route_label;
+use crate::trace::RequestSpan;
 
 /// Logged for a client that hung up before its answer, as nginx does.
 const HUNG_UP: u16 = 499;
@@ -33,20 +33,26 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
     let id = RequestId::of(request.headers());
     let notes = Notes::default();
     request.extensions_mut().insert(notes.clone());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let span = RequestSpan::start(
+        request.method(),
+        route.as_ref().map(MatchedPath::as_str),
+        request.headers(),
+    );
     let mut line = Line {
         notes,
         metrics: app.metrics().cloned(),
         method: request.method().clone(),
-        route: route_label(&request, &app.catalog()),
+        route,
+        span,
         id: id.clone(),
         started: Instant::now(),
         status: HUNG_UP,
         problem: None,
     };
 
-    let envelope = Envelope::of(app.shape(), &mut request);
-
-    let mut response = match timeout(app.limits().request_timeout, next.run(request)).await {
+    let answered = timeout(app.limits().request_timeout, next.run(request));
+    let mut response = match line.span.around(answered).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable("timeout", "The request took too long.").into_response(),
     };
@@ -108,6 +114,7 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 struct Line {
     notes: Notes,
     metrics: Option<Metrics>,
+    span: RequestSpan,
     method: Method,
     /// The template: a path or a query may hold anything.
     route: String,
@@ -134,6 +141,9 @@ impl Drop for Line {
             .problem
             .as_ref()
             .and_then(|problem| problem.reason.as_deref());
+        self.span.end(status, code);
+        let trace_id = self.span.trace_id();
+        let trace_id = trace_id.as_deref();
         if let Some(metrics) = &self.metrics {
             metrics.answered(&Answered {
                 method: &self.method,
@@ -147,17 +157,20 @@ impl Drop for Line {
         match status {
             500 => {
                 tracing::error!(
-                    method, route, status, latency_us, request_id, code, reason, "request"
+                    method, route, status, latency_us, request_id, trace_id, code, reason,
+                    "request"
                 );
             }
             501.. => {
                 tracing::warn!(
-                    method, route, status, latency_us, request_id, code, reason, "request"
+                    method, route, status, latency_us, request_id, trace_id, code, reason,
+                    "request"
                 );
             }
             _ => {
                 tracing::info!(
-                    method, route, status, latency_us, request_id, code, reason, "request"
+                    method, route, status, latency_us, request_id, trace_id, code, reason,
+                    "request"
                 );
             }
         }

@@ -46,4 +46,4 @@ pub mod serve;
 pub mod settings;
 pub mod tenant;
 pub mod token;
-pub mod watcher;
+pub mod trace;

@@ -5,13 +5,17 @@
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use api::app::App;
 use api::db::Verdict;
 use api::settings::{Limits, Settings};
-use api::{keeper, log, routes, serve};
+use api::{keeper, log, routes, serve, trace};
 use clap::Parser;
 use tokio::net::TcpListener;
+
+/// A collector that is away keeps no process alive.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     match dotenvy::dotenv() {
@@ -28,7 +32,16 @@ fn main() -> ExitCode {
         eprintln!("{reason}");
         return ExitCode::FAILURE;
     }
-    match run(&settings) {
+    let traces = match trace::start(&settings.trace) {
+        Ok(traces) => traces,
+        Err(reason) => {
+            tracing::error!("{reason}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = run(&settings);
+    traces.finish(LAST_SPANS);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             tracing::error!("{reason}");

@@ -22,6 +22,7 @@ pub use self::secret::Secret;
 pub use self::shape::{ResponseStyle, ShapeSettings};
 pub use self::tenant::TenantSettings;
 pub use self::token::TokenSettings;
+pub use self::trace::TraceSettings;
 
 mod attempts;
 mod catalog;
@@ -34,6 +35,7 @@ mod secret;
 mod shape;
 mod tenant;
 mod token;
+mod trace;
 
 #[derive(Parser, Clone, Debug)]
 #[command(
@@ -83,15 +85,8 @@ pub struct Settings {
     #[command(flatten)]
     pub log: LogSettings,
 
-    /// Whether /openapi.json and /docs are served.
-    #[arg(long, env = "DOCS", value_enum, default_value_t = Docs::On)]
-    pub docs: Docs,
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Docs {
-    On,
-    Off,
+    #[command(flatten)]
+    pub trace: TraceSettings,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -30,6 +30,7 @@ use super::cancel::Canceller;
 use super::pool::Lease;
 use crate::caller::Caller;
 use crate::error::leaves_a_sound_connection;
+use crate::trace::DatabaseSpan;
 
 /// Cancels sent for one query. The server drops one that comes before it has begun the query.
 const CANCEL_ATTEMPTS: u32 = 3;
@@ -122,7 +123,14 @@ impl Pool {
         Ok(self.rows(call).await?.into_iter().next())
     }
 
-    pub(super) async fn run(&self, call: Call) -> Result<Vec<Row>, Failure> {
+    pub async fn rows(&self, call: Call) -> Result<Vec<Row>, Failure> {
+        let span = DatabaseSpan::start(&call.statement);
+        let answer = self.query(call).await;
+        span.end(answer.as_ref().err());
+        answer
+    }
+
+    async fn query(&self, call: Call) -> Result<Vec<Row>, Failure> {
         let lease = self.lease().await?;
         let cancel = lease.cancel_token();
         let query: Query = if self.is_prepared {

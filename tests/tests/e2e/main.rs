@@ -38,4 +38,5 @@ mod stolen_password;
 mod support;
 mod suspension;
 mod tls;
+mod traces;
 mod walk;
