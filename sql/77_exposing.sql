@@ -9,25 +9,25 @@ create function tenancy_private.refuse_exposure(relation regclass)
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    found record;
+    it record;
     fault record;
 begin
-    select c.relkind, c.relpersistence into found from pg_class as c where c.oid = refuse_exposure.relation;
+    select c.relkind, c.relpersistence into it from pg_class as c where c.oid = refuse_exposure.relation;
     if not found then
         raise exception 'there is no relation with the oid %', coalesce(refuse_exposure.relation::oid::text, 'NULL')
             using errcode = 'TN430', hint = 'Name a table or view: tenancy.expose_table(''schema.table'').';
-    elsif found.relkind not in ('r', 'p', 'v') or found.relpersistence = 't' then
+    elsif it.relkind not in ('r', 'p', 'v') or it.relpersistence = 't' then
         raise exception '% can''t be exposed: it is %', refuse_exposure.relation, case
-                when found.relpersistence = 't' then 'temporary'
-                when found.relkind = 'm' then 'a materialized view, and those have no row-level security'
-                when found.relkind = 'f' then 'a foreign table, and those have no row-level security'
+                when it.relpersistence = 't' then 'temporary'
+                when it.relkind = 'm' then 'a materialized view, and those have no row-level security'
+                when it.relkind = 'f' then 'a foreign table, and those have no row-level security'
                 else 'neither a table nor a view' end
             using errcode = 'TN430', hint = 'Expose a table, or a view with security_invoker.';
     end if;
     execute format('lock table %s in access share mode', refuse_exposure.relation);
     if tenancy_private.kind_of(refuse_exposure.relation) is not null then
         return;
-    elsif found.relkind = 'v' then
+    elsif it.relkind = 'v' then
         select * into fault from tenancy_private.view_faults(refuse_exposure.relation) limit 1;
         raise exception '% can''t be exposed: %', refuse_exposure.relation, fault.problem
             using errcode = 'TN432', hint = fault.way_out;
@@ -81,7 +81,7 @@ declare
     kind constant text := tenancy_private.kind_of(refuse_columns.relation);
     is_written constant boolean := what in ('insertable', 'updatable');
     listed name;
-    found record;
+    it record;
     reason text;
 begin
     if cardinality(wanted) <> (select count(distinct u.name) from unnest(wanted) as u (name)) then
@@ -91,7 +91,7 @@ begin
     end if;
     foreach listed in array coalesce(wanted, '{}') loop
         exit when reason is not null;
-        select a.*, pg_column_is_updatable(a.attrelid, a.attnum, false) as is_auto_updatable into found
+        select a.*, pg_column_is_updatable(a.attrelid, a.attnum, false) as is_auto_updatable into it
         from pg_attribute as a
         where a.attrelid = refuse_columns.relation and a.attname = listed and a.attnum > 0 and not a.attisdropped;
         reason := format('names "%s", ', listed) || case
@@ -100,8 +100,8 @@ begin
             when not is_written then null
             when kind = 'shared' then 'and nothing of a shared table can be written'
             when listed = tenancy_private.tenant_column_of(refuse_columns.relation) then 'which holds the tenant, and that is the context''s to choose'
-            when found.attgenerated <> '' or found.attidentity = 'a' then 'which the database generates'
-            when not found.is_auto_updatable then 'which PostgreSQL can''t write through this view'
+            when it.attgenerated <> '' or it.attidentity = 'a' then 'which the database generates'
+            when not it.is_auto_updatable then 'which PostgreSQL can''t write through this view'
         end;
     end loop;
     if reason is not null then
