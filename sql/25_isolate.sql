@@ -25,6 +25,7 @@ begin
             select p.polname from pg_policy as p
             where p.polrelid = part.member
               and case p.polname when 'tenant_boundary' then not is_isolated
+                  when 'without_deleted' then false
                   when 'all_in_tenant' then replace_policies and not is_isolated
                   else replace_policies end
             order by p.polname

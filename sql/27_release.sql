@@ -177,6 +177,11 @@ begin
             using errcode = 'TN701', hint = format('select tenancy.release_table(%L)', target);
     end if;
 
+    if tenancy_private.is_soft_deleted(target) then
+        raise exception '% keeps deleted rows, which would be seen', target
+            using errcode = 'TN448', hint = format('select tenancy.disable_soft_delete(%L)', target);
+    end if;
+
     for todo in
         select s.statement
         from tenancy_private.release_steps(target, present, keep_keys)
@@ -189,4 +194,4 @@ begin
 end
 $$;
 comment on function tenancy.release_table(regclass, boolean) is
-    'Takes the wall, the application''s rights and the reference to tenants away; rows and column stay. The primary key is without the tenant again, and so are references to it, unless keep_keys. TN701 a part of another table, TN707 inside a context, TN708 not isolated, TN709 a key that only the tenant makes unique.';
+    'Takes the wall, the application''s rights and the reference to tenants away; rows and column stay. The primary key is without the tenant again, and so are references to it, unless keep_keys. TN701 a part of another table, TN448 it has soft delete, TN707 inside a context, TN708 not isolated, TN709 a key that only the tenant makes unique.';

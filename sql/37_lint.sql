@@ -49,6 +49,7 @@ begin atomic
         ('server_version', 'The wall is row-level security, and this version has holes in it.'),
         ('compat_setting', 'Any SQL of the application can name its tenant, for as long as this is set.'),
         ('trust_forgotten', 'Searches that used their index read all of the tenant: the setting of a database doesn''t go with a dump.'),
+        ('soft_delete_broken', 'What is deleted is seen, or is gone for good.'),
         ('extension_changed', 'The wall relies on it, and pg_dump doesn''t carry it: a restored database differs.'),
         ('extension_grants', 'Each grant of the extension was weighed: more opens a door, fewer breaks a service.'),
         ('role_changed', 'What the extension''s roles may is all they should.');

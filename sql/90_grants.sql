@@ -143,7 +143,10 @@ grant execute on function
     tenancy.insert_resource_once(text, json, text),
     tenancy.call_function_once(text, json, text)
     to tenancy_app;
-grant execute on function tenancy.purge_idempotency_keys(integer) to tenancy_admin;
+grant execute on function
+    tenancy.purge_idempotency_keys(integer),
+    tenancy.purge_deleted(integer)
+    to tenancy_admin;
 
 -- Resources. What is private here is called by the bodies of those that are not, as the caller.
 grant execute on function

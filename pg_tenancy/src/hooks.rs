@@ -12,7 +12,7 @@ use pgrx::{pg_guard, pg_sys};
 use crate::fault::Fault;
 use crate::residue::{self, Kind};
 use crate::settings;
-use crate::{context, objects, writing};
+use crate::{context, objects, soft_delete, writing};
 
 thread_local! {
     static NEXT_UTILITY: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
@@ -219,6 +219,7 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argu
         residue::forget_settings();
         context::forget_first();
         writing::forget();
+        soft_delete::hide();
     }
 }
 
@@ -232,6 +233,7 @@ unsafe extern "C-unwind" fn on_subtransaction(
     // An error has passed over what would have ended these.
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
         objects::forget_new();
+        soft_delete::hide();
         // SAFETY: reads the state of this backend.
         let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
         writing::forget_since(level);

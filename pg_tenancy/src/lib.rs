@@ -31,6 +31,7 @@ mod readers;
 mod residue;
 mod rows;
 mod settings;
+mod soft_delete;
 mod token;
 mod trust;
 mod writing;
@@ -164,8 +165,17 @@ pgrx::extension_sql_file!(
 );
 pgrx::extension_sql_file!("../../sql/78_functions.sql", requires = ["73_support"]);
 pgrx::extension_sql_file!("../../sql/79_idempotency.sql", requires = ["78_functions"]);
-pgrx::extension_sql_file!("../../sql/81_calls.sql", requires = ["79_idempotency"]);
-pgrx::extension_sql_file!("../../sql/90_grants.sql", requires = ["81_calls"], finalize);
+pgrx::extension_sql_file!(
+    "../../sql/80_soft_delete.sql",
+    requires = ["79_idempotency"]
+);
+pgrx::extension_sql_file!("../../sql/81_calls.sql", requires = ["80_soft_delete"]);
+pgrx::extension_sql_file!("../../sql/82_purge_deleted.sql", requires = ["81_calls"]);
+pgrx::extension_sql_file!(
+    "../../sql/90_grants.sql",
+    requires = ["82_purge_deleted"],
+    finalize
+);
 
 /// Called by PostgreSQL when a backend loads the library: at the first call of
 /// a function, or at start where it stands in `shared_preload_libraries`.

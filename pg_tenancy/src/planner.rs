@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_int};
 
 use pgrx::{pg_guard, pg_sys};
 
-use crate::{boundary_first, context, settings, trust};
+use crate::{boundary_first, context, settings, soft_delete, trust};
 
 thread_local! {
     static NEXT: Cell<pg_sys::planner_hook_type> = const { Cell::new(None) };
@@ -47,6 +47,7 @@ unsafe extern "C-unwind" fn on_planning(
         if is_hidden && !pg_sys::has_bypassrls_privilege(pg_sys::GetUserId()) {
             pg_sys::Debug_print_plan = false;
         }
+        soft_delete::prepare(query, text);
         let has_boundary = boundary_first::mark(query);
         trust::plan_beside(query, params);
         let plan = match NEXT.get() {

@@ -51,6 +51,7 @@ mod session_ends;
 mod sessions;
 mod shared;
 pub mod signer;
+mod soft_delete;
 mod support;
 mod support_access;
 mod tokens;

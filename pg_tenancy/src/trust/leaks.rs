@@ -326,7 +326,16 @@ pub unsafe fn length(list: *mut pg_sys::List) -> i32 {
 
 /// Whether a relation has the boundary, and so is ours to look after.
 pub unsafe fn has_boundary(relation: pg_sys::Oid) -> bool {
-    // SAFETY: the query has locked it; a C string is compared.
+    // SAFETY: the query has locked it.
+    unsafe { has_policy(relation, c"tenant_boundary") }
+}
+
+/// Whether a relation has a restrictive policy of that name.
+///
+/// # Safety
+/// A relation that is locked.
+pub unsafe fn has_policy(relation: pg_sys::Oid, wanted: &CStr) -> bool {
+    // SAFETY: the caller's promise; a C string is compared.
     unsafe {
         let opened = pg_sys::RelationIdGetRelation(relation);
         if opened.is_null() {
@@ -341,7 +350,7 @@ pub unsafe fn has_boundary(relation: pg_sys::Oid) -> bool {
         let is_ours = (0..length(policies)).any(|i| {
             let policy = pg_sys::list_nth(policies, i).cast::<pg_sys::RowSecurityPolicy>();
             let name: *const c_char = (*policy).policy_name;
-            CStr::from_ptr(name) == c"tenant_boundary" && !(*policy).permissive
+            CStr::from_ptr(name) == wanted && !(*policy).permissive
         });
         pg_sys::RelationClose(opened);
         is_ours
