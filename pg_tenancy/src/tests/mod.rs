@@ -44,6 +44,7 @@ mod read_only;
 mod release;
 mod reports;
 mod residue;
+mod resources;
 mod row_keys;
 mod rows;
 mod selected_tenant;
