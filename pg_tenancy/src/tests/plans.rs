@@ -43,6 +43,80 @@ mod tests {
         assert!(!plan.contains("Sort") && !plan.contains("Filter"), "{plan}");
     }
 
+    /// As the row functions have it: once for all values.
+    fn generic_plan(query: &str, values: &str) -> String {
+        run("set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off");
+        run(&format!("prepare page as {query}"));
+        let plan = plan(&format!("execute page ({values})"));
+        run("deallocate page");
+        plan
+    }
+
+    #[pg_test]
+    fn a_list_goes_on_from_a_cursor_where_the_index_has_it() {
+        let big = many();
+        run("create index tasks_created on tenancy.tasks (tenant_id, created_at, id)");
+        become_app_of(&big);
+        let id = "'01890000-0000-7000-8000-000000000000'";
+        for (query, values, condition) in [
+            (
+                "select * from tenancy.tasks where row(id) operator(pg_catalog.<) row($1) order by id desc limit $2",
+                format!("{id}, 21"),
+                "AND (id < $1)",
+            ),
+            (
+                "select * from tenancy.tasks where row(created_at, id) operator(pg_catalog.<) row($1, $2)
+                 order by created_at desc, id desc limit $3",
+                format!("now(), {id}, 21"),
+                "AND (ROW(created_at, id) < ROW($1, $2))",
+            ),
+            (
+                "select * from tenancy.tasks where created_at operator(pg_catalog.=) $1 and row(id) operator(pg_catalog.<) row($2)
+                 order by created_at, id desc limit $3",
+                format!("now(), {id}, 21"),
+                "AND (created_at = $1) AND (id < $2)",
+            ),
+        ] {
+            let plan = generic_plan(query, &values);
+            assert!(plan.contains("Index Scan"), "{plan}");
+            assert!(plan.contains(condition), "{plan}");
+            assert!(!plan.contains("Sort") && !plan.contains("Filter"), "{plan}");
+        }
+    }
+
+    /// How many rows of the tasks this transaction has read by an index.
+    fn read_by_index() -> i64 {
+        number(
+            "select idx_tup_fetch from pg_stat_xact_user_tables
+             where schemaname = 'tenancy' and relname = 'tasks'",
+        )
+    }
+
+    #[pg_test]
+    fn a_page_far_down_reads_no_row_before_it() {
+        let big = many();
+        run(
+            "create index tasks_created on tenancy.tasks (tenant_id, created_at, id);
+             update tenancy.tasks set created_at = now() - random() * interval '1 day';
+             analyze tenancy.tasks",
+        );
+        become_app_of(&big);
+        for sort in ["", "id", "createdAt", "-createdAt"] {
+            let mut query = serde_json::json!({"limit": 100, "fields": "title"});
+            if !sort.is_empty() {
+                query["sort"] = sort.into();
+            }
+            for _ in 0..20 {
+                query["cursor"] = list("tenancy.tasks", &query)["nextCursor"].clone();
+            }
+            query["limit"] = 10.into();
+            let before = read_by_index();
+            let page = list("tenancy.tasks", &query);
+            assert_eq!(page["data"].as_array().map(Vec::len), Some(10));
+            assert_eq!(read_by_index() - before, 11, "{sort}");
+        }
+    }
+
     #[pg_test]
     fn a_row_is_found_by_the_whole_primary_key() {
         let big = many();
