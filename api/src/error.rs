@@ -167,7 +167,9 @@ fn of_domain(error: &DbError) -> Problem {
     }
 
     let problem = Problem::new(status, code.to_owned(), sentence(error));
-    match (status, code, error.column()) {
+    // Empty where it is about a column that the caller doesn't see.
+    let field = error.column().filter(|field| !field.is_empty());
+    match (status, code, field) {
         (StatusCode::UNAUTHORIZED, "TN001", _) => Problem {
             detail: problem.detail,
             code: problem.code,

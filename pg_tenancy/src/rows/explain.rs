@@ -178,6 +178,7 @@ unsafe fn explain_execution(relation: &Relation, verb: Verb, code: i32) {
         unsafe { say("TN413", "other rows still refer to this one", "") };
         return;
     }
+    let has_column = report.column.is_some();
     // Of a view, it is about a table below, which nobody here knows.
     let (name, rule) = if is_ours {
         let known = report
@@ -214,7 +215,13 @@ unsafe fn explain_execution(relation: &Relation, verb: Verb, code: i32) {
         None => of_row.to_owned(),
     };
     // SAFETY: as above.
-    unsafe { say(code, &message, name.unwrap_or_default()) };
+    unsafe {
+        say(code, &message, name.unwrap_or_default());
+        if name.is_none() && has_column {
+            // PostgreSQL has named it already.
+            reword(in_postgres_memory(&message), std::ptr::null(), c"".as_ptr());
+        }
+    }
 }
 
 /// The field that a constraint is about, which is its last one beside the tenant, and
@@ -255,7 +262,7 @@ unsafe fn name_row(row: usize) {
     let Some(report) = (unsafe { report() }) else {
         return;
     };
-    let field = match report.column {
+    let field = match report.column.filter(|field| !field.is_empty()) {
         Some(field) => format!("{row}.{field}"),
         None => row.to_string(),
     };

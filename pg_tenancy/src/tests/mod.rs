@@ -47,6 +47,7 @@ mod release;
 mod reports;
 mod residue;
 mod resources;
+mod resources_narrowed;
 mod row_keys;
 mod rows;
 mod selected_tenant;
