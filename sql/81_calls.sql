@@ -57,10 +57,11 @@ end;
 comment on function tenancy_private.described_type(oid) is
     'The type below domains, by its name in pg_type; an array with its elements'' type; a row is json.';
 
+-- A definer: nobody may read the registry.
 create function tenancy_private.described_functions()
     returns json
     language plpgsql volatile
-    set search_path = pg_catalog, pg_temp
+    security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     return coalesce((

@@ -3,21 +3,6 @@
  * routes, and what it documents of them.
  */
 
-create function tenancy_private.base_type(type oid)
-    returns oid
-    language sql stable strict
-begin atomic
-    with recursive base (oid, below) as (
-        select t.oid, case t.typtype when 'd' then t.typbasetype end from pg_catalog.pg_type as t where t.oid = type
-        union all
-        select t.oid, case t.typtype when 'd' then t.typbasetype end
-        from base as b
-        join pg_catalog.pg_type as t on t.oid = b.below
-    )
-    select b.oid from base as b where b.below is null;
-end;
-comment on function tenancy_private.base_type(oid) is 'The type below a domain, and any other type itself.';
-
 create function tenancy_private.check_choices(relation oid, attnum smallint)
     returns json
     language sql stable strict

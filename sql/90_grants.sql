@@ -166,7 +166,8 @@ grant execute on function
     tenancy_private.check_choices(oid, smallint),
     tenancy_private.described_fields(oid, name, name[], name[], name[], name[], name[]),
     tenancy_private.described_key(oid, name, name[]),
-    tenancy_private.described_resources()
+    tenancy_private.described_resources(),
+    tenancy_private.described_functions()
     to tenancy_app;
 
 grant execute on function tenancy.set_tenant_context(uuid, uuid) to tenancy_gateway;
