@@ -162,6 +162,7 @@ grant execute on function
     tenancy_private.is_ordered(oid),
     tenancy_private.is_soft_deleted(oid),
     tenancy_private.served_resources(text),
+    tenancy_private.to_one_references(oid),
     tenancy_private.base_type(oid),
     tenancy_private.check_choices(oid, smallint),
     tenancy_private.described_fields(oid, name, name[], name[], name[], name[], name[]),

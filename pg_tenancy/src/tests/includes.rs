@@ -78,7 +78,7 @@ mod tests {
         let query = json!({"include": "level,exams,course", "fields": "courseId,id"});
         let page = text(&format!("select ({})::text", one("marks", "3", &query)));
         let exam = format!(
-            r#"{{"tenantId":"{}","number":1.0,"title":"First"}}"#,
+            r#"{{"number":1.0,"title":"First","tenantId":"{}"}}"#,
             acme.id
         );
         assert_eq!(
