@@ -13,8 +13,7 @@ use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::password::Passwords;
 use crate::queue::Queue;
-use crate::settings::{CatalogSettings, Limits, Settings, ShapeSettings};
-use crate::tenant::Naming;
+use crate::settings::{FrontSettings, Limits, Settings};
 use crate::token::Tokens;
 
 /// Password resets that may wait or be under way; few at once, so that no flood of them
@@ -40,6 +39,7 @@ struct Parts {
     resets: Queue,
     metrics: Option<Metrics>,
     has_public_metrics: bool,
+    front: FrontSettings,
 }
 
 /// How long what is made for a person lasts.
@@ -60,7 +60,7 @@ impl App {
             pool: Pool::new(&settings.database)?,
             passwords: Passwords::new(&settings.password)?,
             limits: settings.limits.clone(),
-            limiter: Limiter::new(&settings.attempts),
+            limiter: Limiter::new(&settings.attempts, &settings.front),
             proxies: TrustedProxies::new(&settings.attempts.trusted_proxies),
             outbound,
             lifetimes: Lifetimes {
@@ -71,13 +71,9 @@ impl App {
             keys_refresh: settings.token.keys_refresh,
             jwks_refresh: settings.token.jwks_refresh,
             resets: Queue::new(RESETS, RESETS_AT_ONCE),
-            catalog: CatalogHolder::default(),
-            documents: Documents::new(&settings.shape, &settings.tenant.tenant_header),
-            has_docs: settings.docs == Docs::On,
-            catalog_settings: settings.catalog.clone(),
-            naming: Naming::new(&settings.tenant)?,
-            shape: settings.shape.clone(),
-            database: settings.database.config()?,
+            metrics: Metrics::new(&settings.ops),
+            has_public_metrics: settings.ops.are_metrics_public(),
+            front: settings.front.clone(),
         })))
     }
 
@@ -128,6 +124,10 @@ impl App {
     /// `None` where nothing is counted.
     pub fn metrics(&self) -> Option<&Metrics> {
         self.0.metrics.as_ref()
+    }
+
+    pub fn front(&self) -> &FrontSettings {
+        &self.0.front
     }
 
     /// Whether everybody may see what is counted.

@@ -1,4 +1,4 @@
-//! Request bodies: one JSON value, at most 1 MiB, in time.
+//! Request bodies: one JSON value, not too long, in time.
 
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, Request};
@@ -10,12 +10,11 @@ use tokio::time::timeout;
 use crate::app::App;
 use crate::db::Json;
 use crate::problem::{Problem, Result};
+use crate::settings::written;
 
-const LONGEST: usize = 1024 * 1024;
-
-/// How much of a body that is too long is read all the same. Most clients write before
+/// How much more of a body that is too long is read all the same. Most clients write before
 /// they read: closed in the middle of it, they would see a broken pipe and not the 413.
-const DRAINED: usize = 8 * LONGEST;
+const DRAINED: usize = 7 * 1024 * 1024;
 
 /// A JSON body, as the client sent it.
 pub struct JsonBody(pub Json);
@@ -35,16 +34,16 @@ where
                 "The body must be JSON, with Content-Type: application/json.",
             ));
         }
-        let limit = App::from_ref(state).limits().body_timeout;
-        let bytes = timeout(limit, read(request.into_body()))
-            .await
-            .map_err(|_| {
-                Problem::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "body_timeout",
-                    "The body did not arrive in time.",
-                )
-            })??;
+        let app = App::from_ref(state);
+        let limits = app.limits();
+        let read = read(request.into_body(), limits.body_limit);
+        let bytes = timeout(limits.body_timeout, read).await.map_err(|_| {
+            Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                "The body did not arrive in time.",
+            )
+        })??;
         Json::parse(&bytes).map(Self).map_err(|error| {
             // Where, not what: the body may hold a password.
             let place = format!(
@@ -68,7 +67,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-async fn read(mut body: Body) -> Result<Bytes> {
+async fn read(mut body: Body, longest: usize) -> Result<Bytes> {
     let mut read = BytesMut::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
@@ -79,17 +78,17 @@ async fn read(mut body: Body) -> Result<Bytes> {
             continue;
         };
         length += data.len();
-        if length <= LONGEST {
+        if length <= longest {
             read.extend_from_slice(&data);
-        } else if length > DRAINED {
+        } else if length > longest + DRAINED {
             break;
         }
     }
-    if length > LONGEST {
+    if length > longest {
         return Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
-            "The body is longer than 1 MiB.",
+            format!("The body is longer than {}.", written(longest)),
         ));
     }
     Ok(read.freeze())
@@ -125,11 +124,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_may_have_a_mebibyte_and_no_byte_more() {
+    async fn a_body_may_be_as_long_as_the_limit_and_no_byte_longer() {
         let body = |length| Body::from("x".repeat(length));
-        assert_eq!(read(body(LONGEST)).await.unwrap().len(), LONGEST);
-        for length in [LONGEST + 1, DRAINED + 1] {
-            let refused = read(body(length)).await.unwrap_err();
+        assert_eq!(read(body(1000), 1000).await.unwrap().len(), 1000);
+        for length in [1001, DRAINED + 1001] {
+            let refused = read(body(length), 1000).await.unwrap_err();
             assert_eq!(refused.status, 413);
         }
     }

@@ -47,11 +47,13 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let token = bearer(&parts.headers)?;
-        let named = App::from_ref(state)
+        let app = App::from_ref(state);
+        let named = app
             .tokens()
             .verify(token)
             .map_err(|bad| bad_token(bad.code, bad.message))?;
         let notes = parts.extensions.get::<Notes>();
+        app.limiter().requests.token(token, named, notes)?;
         if let (Some(notes), Some(tenant)) = (notes, named.and_then(|named| named.tenant)) {
             notes.note_tenant(tenant);
         }

@@ -13,6 +13,8 @@ use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use crate::headers;
+use crate::limiter;
 use crate::metrics::{Answered, Metrics};
 use crate::notes::Notes;
 use crate::problem::Problem;
@@ -74,14 +76,10 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
 
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.into_header());
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(header::CACHE_CONTROL, caching(headers));
-    if headers.contains_key(header::ETAG) {
-        headers.append(header::VARY, app.naming().vary());
-    }
+    headers::secure(headers, app.front().hsts);
+    limiter::describe(&line.notes, headers);
+    // Everything here is one person's own, or about this moment.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

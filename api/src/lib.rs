@@ -13,7 +13,7 @@
 pub mod app;
 pub mod body;
 pub mod caller;
-pub mod catalog;
+pub mod cors;
 pub mod db;
 pub mod edge;
 pub mod envelope;
@@ -21,7 +21,8 @@ pub mod error;
 pub mod etag;
 pub mod exposed;
 pub mod fields;
-pub mod idempotency;
+pub mod front;
+pub mod headers;
 pub mod keeper;
 pub mod limiter;
 pub mod log;

@@ -9,18 +9,21 @@ use sha2::{Digest, Sha256};
 
 pub use self::address::{ClientAddress, Peer, TrustedProxies};
 use self::counter::{Counter, Wait};
+pub use self::requests::{Requests, Standing, describe};
 use crate::metrics;
 use crate::problem::{Problem, Result};
-use crate::settings::AttemptSettings;
+use crate::settings::{AttemptSettings, FrontSettings};
 
 mod address;
 mod counter;
+mod requests;
 
 pub struct Limiter {
     pub login: Limit,
     pub refresh: Limit,
     pub invitation: Limit,
     pub reset: Limit,
+    pub requests: Requests,
 }
 
 /// One kind of attempt, counted per address and per what is tried.
@@ -30,7 +33,7 @@ pub struct Limit {
 }
 
 impl Limiter {
-    pub fn new(settings: &AttemptSettings) -> Self {
+    pub fn new(settings: &AttemptSettings, front: &FrontSettings) -> Self {
         let limit = |address, tried| Limit {
             address: Counter::new(address, settings.limit_memory),
             tried: Counter::new(tried, settings.limit_memory),
@@ -43,6 +46,7 @@ impl Limiter {
                 settings.invitation_limit_token,
             ),
             reset: limit(settings.reset_limit_address, settings.reset_limit_account),
+            requests: Requests::new(front, settings.limit_memory),
         }
     }
 
@@ -52,6 +56,7 @@ impl Limiter {
             limit.address.forget_the_quiet();
             limit.tried.forget_the_quiet();
         }
+        self.requests.forget_the_quiet();
     }
 }
 
@@ -72,7 +77,8 @@ impl Limit {
         let tried = digest(tried.as_bytes());
         self.address
             .count(address)
-            .and_then(|()| self.tried.count(tried))
+            .and_then(|_| self.tried.count(tried))
+            .map(|_| ())
             .map_err(too_many_requests)
     }
 }
@@ -112,7 +118,8 @@ mod tests {
 
     fn limiter(arguments: &[&str]) -> Limiter {
         let arguments = [&["pg_tenancy_api"], arguments].concat();
-        Limiter::new(&Settings::try_parse_from(arguments).unwrap().attempts)
+        let settings = Settings::try_parse_from(arguments).unwrap();
+        Limiter::new(&settings.attempts, &settings.front)
     }
 
     fn from(address: &str) -> ClientAddress {

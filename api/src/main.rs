@@ -68,6 +68,7 @@ async fn run(settings: &Settings) -> Result<(), String> {
         Verdict::Refused(reason) => return Err(reason),
     }
 
+    let limits = settings.limits.within_the_systems();
     let ops = match settings.ops.ops_port {
         Some(port) => Some(listen(settings.ops.ops_listen, port, "OPS_PORT").await?),
         None => None,
@@ -92,9 +93,9 @@ async fn run(settings: &Settings) -> Result<(), String> {
         }
     };
     let ended = tokio::select! {
-        () = serve::serve(listener, router, &settings.limits, stop) => Ok(()),
+        () = serve::serve(listener, router, &limits, stop) => Ok(()),
         reason = app.pool().keep_asking(app.tokens()) => Err(reason),
-        () = serve_ops(ops, &app, &settings.limits) => Err("the second port's listener ended".to_owned()),
+        () = serve_ops(ops, &app, &limits) => Err("the second port's listener ended".to_owned()),
         () = keeper::keep(&app) => Err("the keeper ended".to_owned()),
         () = watcher::watch(&app) => Err("the watcher ended".to_owned()),
     };

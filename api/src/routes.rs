@@ -2,11 +2,13 @@
 
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post};
 
 use crate::app::App;
-use crate::edge;
+use crate::front::front;
 use crate::problem::Problem;
+use crate::{cors, edge};
 
 mod api_keys;
 mod auth;
@@ -72,6 +74,13 @@ pub fn router(app: App) -> Router {
     };
     let router = rows::router(&app)
         .merge(fixed)
-        .fallback(async || Problem::of_status(StatusCode::NOT_FOUND));
-    edge::around(router, app)
+        .fallback(async || Problem::of_status(StatusCode::NOT_FOUND))
+        .layer(from_fn_with_state(app.clone(), front));
+    let cors = cors::layer(&app.front().cors_origins);
+    // Outside of all: a browser must be allowed to read an error, too.
+    let router = edge::around(router, app);
+    match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
 }

@@ -16,11 +16,12 @@ pub use self::catalog::CatalogSettings;
 pub use self::database::DatabaseSettings;
 pub use self::duration::duration;
 pub use self::encryption::{Authorities, Encryption};
+pub use self::front::{FrontSettings, Origins};
 pub use self::mail::MailSettings;
 pub use self::ops::OpsSettings;
 pub use self::secret::Secret;
-pub use self::shape::{ResponseStyle, ShapeSettings};
-pub use self::tenant::TenantSettings;
+pub use self::size::{size, written};
+pub use self::switch::switch;
 pub use self::token::TokenSettings;
 pub use self::trace::TraceSettings;
 
@@ -29,11 +30,12 @@ mod catalog;
 mod database;
 mod duration;
 mod encryption;
+mod front;
 mod mail;
 mod ops;
 mod secret;
-mod shape;
-mod tenant;
+mod size;
+mod switch;
 mod token;
 mod trace;
 
@@ -80,6 +82,9 @@ pub struct Settings {
     pub limits: Limits,
 
     #[command(flatten)]
+    pub front: FrontSettings,
+
+    #[command(flatten)]
     pub ops: OpsSettings,
 
     #[command(flatten)]
@@ -110,6 +115,18 @@ pub struct Limits {
     /// Time for a client to send a request's body.
     #[arg(long, env = "BODY_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub body_timeout: Duration,
+
+    /// The longest body, as 1MiB, 512KiB or a number of bytes; more is answered 413.
+    #[arg(long, env = "BODY_LIMIT", default_value = "1MiB", value_parser = size)]
+    pub body_limit: usize,
+
+    /// Time in which a client must take some of its answer; then its connection is closed.
+    #[arg(long, env = "WRITE_TIMEOUT", default_value = "30s", value_parser = duration)]
+    pub write_timeout: Duration,
+
+    /// Connections of clients, at most; more wait until one ends.
+    #[arg(long, env = "MAX_CONNECTIONS", default_value = "10000")]
+    pub max_connections: NonZeroUsize,
 
     /// Time for a whole request; then its query is cancelled and the answer is 503.
     #[arg(long, env = "REQUEST_TIMEOUT", default_value = "20s", value_parser = duration)]

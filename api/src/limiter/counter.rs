@@ -4,7 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, RateLimiter};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{Quota, RateLimiter};
 
 use crate::settings::Rate;
 
@@ -14,11 +16,21 @@ type Key = [u8; 16];
 /// Beyond its memory, a limit counts all new keys in this many places together.
 const SHARED: u64 = 1024;
 
+type Limiter =
+    RateLimiter<Key, DefaultKeyedStateStore<Key>, DefaultClock, StateInformationMiddleware>;
+
 pub struct Counter {
-    attempts: Option<DefaultKeyedRateLimiter<Key>>,
+    attempts: Option<Limiter>,
     memory: usize,
     /// Nobody outside knows which keys share a place.
     places: RandomState,
+}
+
+/// How many attempts are left, and how long until there are all of them again.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    pub count: u32,
+    pub full_after: Duration,
 }
 
 /// How long until there is an attempt again.
@@ -28,25 +40,41 @@ pub struct Wait(pub Duration);
 impl Counter {
     pub fn new(rate: Rate, memory: usize) -> Self {
         Self {
-            attempts: rate.0.map(RateLimiter::keyed),
+            attempts: rate
+                .0
+                .map(|quota: Quota| RateLimiter::keyed(quota).with_middleware()),
             memory,
             places: RandomState::new(),
         }
     }
 
     /// Counts an attempt, unless there is none left.
-    pub fn count(&self, key: Key) -> Result<(), Wait> {
+    pub fn count(&self, key: Key) -> Result<Left, Wait> {
         let Some(attempts) = &self.attempts else {
-            return Ok(());
+            return Ok(Left {
+                count: u32::MAX,
+                full_after: Duration::ZERO,
+            });
         };
         let key = if attempts.len() < self.memory {
             key
         } else {
             self.shared(key)
         };
-        attempts
-            .check_key(&key)
-            .map_err(|refused| Wait(refused.wait_time_from(DefaultClock::default().now())))
+        match attempts.check_key(&key) {
+            Ok(state) => {
+                let (quota, count) = (state.quota(), state.remaining_burst_capacity());
+                let used = quota.burst_size().get().saturating_sub(count);
+                Ok(Left {
+                    count,
+                    full_after: quota.replenish_interval() * used,
+                })
+            }
+            Err(refused) => {
+                let now = DefaultClock::default().now();
+                Err(Wait(refused.wait_time_from(now)))
+            }
+        }
     }
 
     // One who was remembered before is counted anew here: a full memory is

@@ -55,7 +55,7 @@ pub struct AttemptSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate(pub Option<Quota>);
 
-fn rate(text: &str) -> Result<Rate, String> {
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
     let wrong = || "must be like 30/min (s, min, h, day), or off".to_owned();
     if text == "off" {
         return Ok(Rate(None));
