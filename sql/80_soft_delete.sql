@@ -128,6 +128,10 @@ begin
         execute format('grant select, delete, update (deleted_at) on %s to tenancy_owner', part.member);
         execute format('grant usage on schema %s to tenancy_owner', part.schema);
     end loop;
+    -- For the lock of a row whose version is compared before it is deleted, and to restore.
+    if has_table_privilege('tenancy_app', target, 'delete') then
+        execute format('grant update (deleted_at) on %s to tenancy_app', target);
+    end if;
     if not exists (
         select from pg_index as i
         join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
@@ -172,8 +176,16 @@ begin
         execute format('drop policy if exists without_deleted on %s', part.member);
         execute format('revoke select, delete, update (deleted_at) on %s from tenancy_owner', part.member);
     end loop;
+    execute format('revoke update (deleted_at) on %s from tenancy_app', target);
     return format('%s deletes for good', target);
 end
 $$;
 comment on function tenancy.disable_soft_delete(regclass) is
     'For a superuser: from now on a DELETE deletes. The column and its index stay. TN444 inside a context, TN447 there is no soft delete, TN448 there are deleted rows.';
+
+create function tenancy.restore_resource(resource text, id text[])
+    returns json
+    language c strict volatile parallel unsafe
+as 'MODULE_PATHNAME', 'tenancy_restore_resource';
+comment on function tenancy.restore_resource(text, text[]) is
+    'Brings a deleted row back and returns it, or NULL where this tenant has no such deleted row. For owners and admins of the tenant. TN203, TN204, TN401 no such resource, TN405 not an id, TN412 another row has its value by now, TN421 the resource keeps no deleted rows.';

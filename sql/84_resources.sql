@@ -54,7 +54,8 @@ begin atomic
     left join pg_catalog.pg_type as e
         on e.oid = case x.typtype when 'd' then tenancy_private.base_type(x.oid) else x.oid end
     cross join lateral (
-        select a.attname is distinct from tenant and a.attgenerated = '' and a.attidentity <> 'a' as is_writable,
+        select a.attname is distinct from tenant and a.attgenerated = '' and a.attidentity <> 'a'
+                and not (a.attname = 'deleted_at' and tenancy_private.is_soft_deleted(a.attrelid)) as is_writable,
             case t.typtype when 'd' then t.typtypmod else a.atttypmod end as modifier,
             exists (
                 select from pg_catalog.pg_index as i

@@ -141,7 +141,8 @@ grant execute on function tenancy.record_denial(text, text) to tenancy_app;
 grant execute on function
     tenancy.call_function(text, json),
     tenancy.insert_resource_once(text, json, text),
-    tenancy.call_function_once(text, json, text)
+    tenancy.call_function_once(text, json, text),
+    tenancy.restore_resource(text, text[])
     to tenancy_app;
 grant execute on function
     tenancy.purge_idempotency_keys(integer),

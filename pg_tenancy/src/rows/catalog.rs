@@ -25,6 +25,9 @@ select pg_catalog.json_build_object(
         select from pg_catalog.pg_policy as p
         where p.polrelid = c.oid and p.polname = 'tenant_boundary'
           and not p.polpermissive and p.polcmd = '*' and p.polroles = '{0}'),
+    'isSoftDeleted', exists (
+        select from pg_catalog.pg_policy as p
+        where p.polrelid = c.oid and p.polname = 'without_deleted' and not p.polpermissive),
     'fields', coalesce((
         select pg_catalog.json_agg(pg_catalog.json_build_object(
             'column', a.attname,
@@ -64,15 +67,27 @@ select pg_catalog.json_build_object(
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '[]'),
     'constraints', coalesce((
         select pg_catalog.json_agg(pg_catalog.json_build_object(
-            'name', k.conname,
-            'isCheck', k.contype = 'c',
+            'name', k.name,
+            'isCheck', k.is_check,
             'columns', array(
-                select a.attname from pg_catalog.unnest(k.conkey) with ordinality as u (number, place)
+                select a.attname from pg_catalog.unnest(k.columns) with ordinality as u (number, place)
                 join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = u.number
                 order by u.place),
-            'rule', pg_catalog.obj_description(k.oid, 'pg_constraint')))
-        from pg_catalog.pg_constraint as k
-        where k.conrelid = c.oid), '[]'))::pg_catalog.text
+            'rule', k.rule))
+        from (
+            select k.conname as name, k.contype = 'c' as is_check, k.conkey as columns,
+                pg_catalog.obj_description(k.oid, 'pg_constraint') as rule
+            from pg_catalog.pg_constraint as k
+            where k.conrelid = c.oid
+            union all
+            -- One that is partial can't be a constraint.
+            select x.relname, false, i.indkey::pg_catalog.int2[], null
+            from pg_catalog.pg_index as i
+            join pg_catalog.pg_class as x on x.oid = i.indexrelid
+            where i.indrelid = c.oid and i.indisunique
+              and not exists (
+                  select from pg_catalog.pg_constraint as k
+                  where k.conrelid = c.oid and k.conindid = i.indexrelid)) as k), '[]'))::pg_catalog.text
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where c.oid = $1 and c.relkind in ('r', 'p', 'v')",

@@ -49,9 +49,10 @@ pub struct Total {
 }
 
 impl Counting {
-    /// TN405 for a value of the filter that is none.
+    /// By `Verb::Count` or `Verb::CountDeleted`. TN405 for a value of the filter that is none.
     pub fn read(
         relation: &'static Relation,
+        counted: Verb,
         precision: Precision,
         filter: &[Condition],
     ) -> Result<Self, Fault> {
@@ -66,7 +67,9 @@ impl Counting {
             )
         };
         Ok(match precision {
-            Precision::Exact => Self::Exact(of(Verb::Count, &[])?),
+            // Of what was deleted there is little.
+            _ if counted.is_of_deleted() => Self::Exact(of(counted, &[])?),
+            Precision::Exact => Self::Exact(of(counted, &[])?),
             Precision::Estimated => Self::Estimated {
                 few: of(Verb::CountUpTo, &[FEW + 1])?,
                 expect: of(Verb::Expect, &[])?,

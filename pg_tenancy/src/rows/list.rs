@@ -12,6 +12,7 @@ use crate::rows::bind::{Unread, bind, bind_after};
 use crate::rows::columns::in_postgres_memory;
 use crate::rows::count::Counting;
 use crate::rows::cursor::{self, Key, Scope, Value};
+use crate::rows::deleted;
 use crate::rows::filter::Condition;
 use crate::rows::include::{Includes, position_or_add};
 use crate::rows::json::Json;
@@ -126,16 +127,25 @@ impl List {
     fn read(relation: &'static Relation, query: &str) -> Result<Self, Fault> {
         let query = Query::parse(relation, query)?;
         let order = whole_order(relation, &query.sort);
-        let scope = scope(relation, &order, &query.filter)?;
+        let mut scope = scope(relation, &order, &query.filter)?;
+        if query.is_of_deleted {
+            deleted::require(relation)?;
+            scope.add(b"deleted");
+        }
+        let (verb, counted) = if query.is_of_deleted {
+            (Verb::ListDeleted, Verb::CountDeleted)
+        } else {
+            (Verb::List, Verb::Count)
+        };
         let chosen = Chosen::of(relation, query.fields, &order, &query.includes);
         let count = query
             .count
-            .map(|precision| Counting::read(relation, precision, &query.filter))
+            .map(|precision| Counting::read(relation, counted, precision, &query.filter))
             .transpose()?;
         let shape = Shape {
             sort: query.sort,
             columns: chosen.columns(relation),
-            ..Shape::of(Verb::List, &query.filter)
+            ..Shape::of(verb, &query.filter)
         };
         let page = query.page.unwrap_or(1);
         // One more, to know whether there are more.

@@ -10,7 +10,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::{CString, c_char, c_int, c_long};
+use std::ffi::{CStr, CString, c_char, c_int, c_long};
 
 use pgrx::pg_sys;
 
@@ -21,6 +21,7 @@ use crate::rows::include::Includes;
 use crate::rows::json::Json;
 use crate::rows::relation::Relation;
 use crate::rows::statement::{Shape, Statement, Verb};
+use crate::soft_delete;
 
 /// More kinds of requests than an application has. Where there are more when a
 /// transaction ends, all go: not earlier, because one may be in use.
@@ -35,7 +36,7 @@ impl Plans {
         if let Some(&plan) = relation.plans.0.borrow().get(&shape) {
             return Ok(plan);
         }
-        let plan = prepare(&Statement::new(relation, &shape), shape.verb)?;
+        let plan = prepare(relation, &Statement::new(relation, &shape), shape.verb)?;
         relation.plans.0.borrow_mut().insert(shape, plan);
         Ok(plan)
     }
@@ -60,7 +61,11 @@ fn free(plan: pg_sys::SPIPlanPtr) {
     unsafe { pg_sys::SPI_freeplan(plan) };
 }
 
-fn prepare(statement: &Statement, verb: Verb) -> Result<pg_sys::SPIPlanPtr, Fault> {
+fn prepare(
+    relation: &Relation,
+    statement: &Statement,
+    verb: Verb,
+) -> Result<pg_sys::SPIPlanPtr, Fault> {
     let sql = CString::new(statement.sql.as_str())
         .map_err(|_| Fault::internal("a statement with a NUL"))?;
     let mut types = statement.types.clone();
@@ -87,6 +92,9 @@ fn prepare(statement: &Statement, verb: Verb) -> Result<pg_sys::SPIPlanPtr, Faul
         }
         // Planning asks the policies, which may raise: then nobody keeps the plan.
         let mut kept = Kept(plan);
+        if verb.is_of_deleted() {
+            soft_delete::show(relation.oid, &sql);
+        }
         if verb != Verb::Expect {
             let _without = WithoutSeqScan::start();
             let planned = pg_sys::SPI_plan_get_cached_plan(plan);
@@ -94,6 +102,7 @@ fn prepare(statement: &Statement, verb: Verb) -> Result<pg_sys::SPIPlanPtr, Faul
                 pg_sys::ReleaseCachedPlan(planned, pg_sys::CurrentResourceOwner);
             }
         }
+        soft_delete::hide();
         pg_sys::SPI_finish();
         kept.0 = std::ptr::null_mut();
         Ok(plan)
@@ -244,6 +253,14 @@ pub unsafe fn execute(bound: Bound, relation: &'static Relation) -> Found {
     unsafe {
         let mut explaining = Explaining::of_execution(relation, bound.verb);
         explaining.start();
+        let source: *mut pg_sys::CachedPlanSource = (*(*SPI_plan_get_plan_sources(bound.plan))
+            .elements)
+            .ptr_value
+            .cast();
+        // Should it be planned anew.
+        if bound.verb.is_of_deleted() {
+            soft_delete::show(relation.oid, CStr::from_ptr((*source).query_string));
+        }
         // A reading uses the snapshot of the statement that it is part of.
         SPI_execute_plan(
             bound.plan,
@@ -252,6 +269,7 @@ pub unsafe fn execute(bound: Bound, relation: &'static Relation) -> Found {
             bound.verb.is_reading(),
             0,
         );
+        soft_delete::hide();
         explaining.end();
         let found = Found {
             table: pg_sys::SPI_tuptable,
@@ -260,10 +278,6 @@ pub unsafe fn execute(bound: Bound, relation: &'static Relation) -> Found {
 
         // Planned anew, the statement may have found another relation of that
         // name, after a schema was renamed.
-        let source: *mut pg_sys::CachedPlanSource = (*(*SPI_plan_get_plan_sources(bound.plan))
-            .elements)
-            .ptr_value
-            .cast();
         if !list_member_oid((*source).relationOids, relation.oid) {
             changed_under_way();
         }

@@ -35,6 +35,8 @@ pub struct Query {
     /// Places of the fields in the order asked for; `None` for all.
     pub fields: Option<Vec<usize>>,
     pub includes: Vec<Include>,
+    /// Of rows that were deleted softly, and no others.
+    pub is_of_deleted: bool,
 }
 
 impl Query {
@@ -55,6 +57,12 @@ impl Query {
                     });
                 }
                 "sort" => query.sort = sort(relation, &plain(&raw))?,
+                "deleted" => {
+                    if plain(&raw) != "only" {
+                        return Err(refused(&name, "must be only"));
+                    }
+                    query.is_of_deleted = true;
+                }
                 "filter" => query.filter = filter::parse(relation, raw.get())?,
                 _ if query.read_shape(relation, &name, &raw)? => {}
                 _ => return Err(refused(&name, "is not an option of a list")),
@@ -104,6 +112,7 @@ impl Default for Query {
             sort: Vec::new(),
             fields: None,
             includes: Vec::new(),
+            is_of_deleted: false,
         }
     }
 }

@@ -30,6 +30,7 @@ pub struct Relation {
     pub allows_insert: bool,
     pub allows_update: bool,
     pub allows_delete: bool,
+    pub is_soft_deleted: bool,
     pub constraints: Vec<Constraint>,
     pub references: References,
     pub plans: Plans,
@@ -106,6 +107,7 @@ struct Description {
     table: String,
     name: String,
     is_isolated: bool,
+    is_soft_deleted: bool,
     fields: Vec<Field>,
     constraints: Vec<Constraint>,
 }
@@ -141,6 +143,9 @@ pub fn describe(oid: pg_sys::Oid, resource: Option<(&str, &Served)>) -> Result<R
             )));
         }
         let field = &mut found.fields[i];
+        if found.is_soft_deleted && field.column == "deleted_at" {
+            (field.is_insertable, field.is_updatable) = (false, false);
+        }
         field.kind = Kind::of(field.type_oid, field.element_oid);
         field.label = format!("{}:", serde_json::Value::from(name.as_str()));
         // SAFETY: a look-up in the caches of the catalog.
@@ -203,6 +208,7 @@ pub fn describe(oid: pg_sys::Oid, resource: Option<(&str, &Served)>) -> Result<R
         allows_update,
         allows_delete: standing == Standing::Table
             || (standing == Standing::View && (allows_insert || allows_update)),
+        is_soft_deleted: found.is_soft_deleted,
         constraints: found.constraints,
         references: References::default(),
         plans: Plans::default(),

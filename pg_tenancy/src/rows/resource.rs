@@ -117,11 +117,25 @@ fn delete_resource(call: pg_sys::FunctionCallInfo) -> Answer {
     }
     let relation = resource(call, Verb::Delete)?;
     let tags = tags(call, 2)?;
-    let unread = by_id(relation, Verb::Delete, &id(call, relation)?)?;
+    let id = id(call, relation)?;
+    // A row that is deleted softly comes back as it is then.
+    let lock = match tags {
+        Some(_) if relation.is_soft_deleted => Some(by_id(relation, Verb::Lock, &id)?),
+        _ => None,
+    };
+    let unread = by_id(relation, Verb::Delete, &id)?;
+    drop(id);
     // SAFETY: as above.
     Ok(unsafe {
         let mut json = Json::new();
-        if !run_one(relation, unread, &mut json) {
+        if let (Some(tags), Some(lock)) = (tags, lock) {
+            if !run_one(relation, lock, Includes::none(), &mut json) {
+                return Ok(null(call));
+            }
+            tags.require(json.written());
+            return Ok(one_row(call, relation, unread));
+        }
+        if !run_one(relation, unread, Includes::none(), &mut json) {
             return Ok(null(call));
         }
         // This is the row that was deleted, in its newest version; an error brings it
@@ -135,7 +149,7 @@ fn delete_resource(call: pg_sys::FunctionCallInfo) -> Answer {
 
 /// The resource that the call names. TN001 without a context, TN204 for who can only
 /// read, 42501 where the DBA lets nobody do this.
-fn resource(call: pg_sys::FunctionCallInfo, verb: Verb) -> Result<&'static Relation, Fault> {
+pub fn resource(call: pg_sys::FunctionCallInfo, verb: Verb) -> Result<&'static Relation, Fault> {
     readers::required()?;
     if !verb.is_reading() {
         context::refuse_to_write_if_read_only()?;
@@ -145,6 +159,7 @@ fn resource(call: pg_sys::FunctionCallInfo, verb: Verb) -> Result<&'static Relat
         Verb::Insert => (relation.allows_insert, "added"),
         Verb::Update => (relation.allows_update, "changed"),
         Verb::Delete => (relation.allows_delete, "deleted"),
+        Verb::Restore => (relation.allows_delete, "restored"),
         _ => (true, ""),
     };
     if is_allowed {
@@ -156,7 +171,7 @@ fn resource(call: pg_sys::FunctionCallInfo, verb: Verb) -> Result<&'static Relat
 
 /// The id that is asked for, the second argument. TN405 where it has not as many parts
 /// as the key.
-fn id(call: pg_sys::FunctionCallInfo, relation: &Relation) -> Result<Vec<String>, Fault> {
+pub fn id(call: pg_sys::FunctionCallInfo, relation: &Relation) -> Result<Vec<String>, Fault> {
     let parts = texts(call, 1)?.unwrap_or_default();
     if parts.len() == relation.keys.len() {
         return Ok(parts);
@@ -193,8 +208,8 @@ fn insertion(relation: &'static Relation, json: &str) -> Result<Unread, Fault> {
     bind(relation, shape_of(Verb::Insert, &values), values, &[], &[])
 }
 
-fn by_id(relation: &'static Relation, verb: Verb, id: &[String]) -> Result<Unread, Fault> {
-    bind(relation, shape_of(verb, &[]), Vec::new(), id, &[])
+pub fn by_id(relation: &'static Relation, verb: Verb, id: &[String]) -> Result<Unread, Fault> {
+    bind(relation, Shape::of(verb, &[]), Vec::new(), id, &[])
 }
 
 /// The rows that as many statements add, as a JSON array.

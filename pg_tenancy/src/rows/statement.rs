@@ -25,11 +25,23 @@ pub enum Verb {
     Insert,
     Update,
     Delete,
+    /// As List and Count, of rows that were deleted softly.
+    ListDeleted,
+    CountDeleted,
+    Restore,
 }
 
 impl Verb {
     pub fn is_reading(self) -> bool {
-        !matches!(self, Self::Insert | Self::Update | Self::Delete)
+        !matches!(
+            self,
+            Self::Lock | Self::Insert | Self::Update | Self::Delete | Self::Restore
+        )
+    }
+
+    /// Whether it is for rows that are hidden from all others.
+    pub fn is_of_deleted(self) -> bool {
+        matches!(self, Self::ListDeleted | Self::CountDeleted | Self::Restore)
     }
 }
 
@@ -87,7 +99,7 @@ impl Statement {
             .map(|&(place, operator)| parameter(&relation.fields[place], operator))
             .collect();
         let steps = shape.after.as_deref().unwrap_or_default();
-        let matching = matching(relation, &shape.terms, steps);
+        let matching = matching(relation, shape, steps);
         let after = steps.iter().flat_map(Step::with_value);
         types.extend(after.map(|&place| relation.fields[place].type_oid));
         let next = types.len() + 1;
@@ -105,7 +117,7 @@ impl Statement {
             .collect();
 
         let sql = match shape.verb {
-            Verb::List => {
+            Verb::List | Verb::ListDeleted => {
                 types.push(pg_sys::INT8OID);
                 // Who goes on from a cursor leaves out nothing.
                 let offset = if shape.after.is_none() {
@@ -119,7 +131,7 @@ impl Statement {
                     order(relation, &shape.sort),
                 )
             }
-            Verb::Count => format!("select count(*) from {name}{matching}"),
+            Verb::Count | Verb::CountDeleted => format!("select count(*) from {name}{matching}"),
             Verb::CountUpTo => {
                 types.push(pg_sys::INT8OID);
                 format!("select count(*) from (select from {name}{matching} limit ${next}) as few")
@@ -167,10 +179,18 @@ impl Statement {
                 types.extend(key_types);
                 format!("delete from {name} where {by_key} returning {columns}")
             }
+            Verb::Restore => {
+                types.extend(key_types);
+                format!(
+                    "update {name} set deleted_at = null where {by_key} and {IS_DELETED} returning {columns}"
+                )
+            }
         };
         Self { sql, types }
     }
 }
+
+const IS_DELETED: &str = "deleted_at is not null";
 
 /// The type of a term's parameter.
 pub fn parameter(field: &Field, operator: Operator) -> pg_sys::Oid {
@@ -215,8 +235,11 @@ fn by_key(relation: &Relation, first: usize) -> String {
     parts.join(" and ")
 }
 
-fn matching(relation: &Relation, terms: &[(usize, Operator)], steps: &[Step]) -> String {
-    let conditions = conditions(relation, terms, steps);
+fn matching(relation: &Relation, shape: &Shape, steps: &[Step]) -> String {
+    let mut conditions = conditions(relation, &shape.terms, steps);
+    if shape.verb.is_of_deleted() {
+        conditions.push(IS_DELETED.to_owned());
+    }
     if conditions.is_empty() {
         String::new()
     } else {

@@ -14,6 +14,7 @@ mod denials;
 mod counts;
 mod cursor_walks;
 mod cursors;
+mod deleted_rows;
 mod each_tenant;
 mod exposed;
 mod forgery;
