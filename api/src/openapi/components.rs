@@ -6,6 +6,10 @@ use crate::openapi::schema::text;
 use crate::openapi::shape::Shape;
 use crate::openapi::{lists, problems};
 
+/// An id or a slug.
+const NAME_OF_TENANT: &str =
+    "^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$";
+
 pub fn info() -> Value {
     json!({
         "title": "pg_tenancy",
@@ -21,7 +25,7 @@ pub fn components(schemas: Map<String, Value>, shape: &Shape) -> Value {
     let mut parameters = lists::components();
     if let Some(header) = shape.tenant_header() {
         parameters["tenant"] = json!({
-            "name": header, "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "name": header, "in": "header", "schema": {"type": "string", "pattern": NAME_OF_TENANT},
             "description": "The id or slug of the tenant that is meant. It must be the one that the token leads to.",
         });
     }

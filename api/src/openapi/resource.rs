@@ -167,33 +167,37 @@ impl Described<'_> {
 
     /// The id in the path: the key's one field, or its fields with commas.
     fn id(&self) -> Value {
-        let resource = self.resource;
-        let key: Vec<&Field> = resource
-            .key
-            .iter()
-            .filter_map(|name| resource.fields.iter().find(|field| field.name == *name))
-            .collect();
-        let (schema, what) = match key[..] {
-            [field] => {
-                let kind = Type::from(field);
-                let schema = with(kind.in_url(), json!({"examples": [kind.example()]}));
-                let schema = if kind.is_text() {
-                    with(schema, json!({"minLength": 1}))
-                } else {
-                    schema
-                };
-                (schema, format!("Its {}.", field.name))
-            }
-            _ => {
-                let parts = vec!["[^,/\\u0000]+"; resource.key.len()].join(",");
-                let pattern = json!({"type": "string", "pattern": format!("^{parts}$")});
-                let what = format!(
-                    "Its {}, with commas, each percent-encoded.",
-                    resource.key.join(", ")
-                );
-                (pattern, what)
-            }
+        let names = &self.resource.key;
+        let field = |name: &String| {
+            self.resource
+                .fields
+                .iter()
+                .find(|field| field.name == *name)
         };
-        json!({"name": "id", "in": "path", "required": true, "description": what, "schema": schema})
+        let parts: Vec<Value> = names.iter().filter_map(field).map(part_of_id).collect();
+        let number = parts.len();
+        let (schema, what) = match &parts[..] {
+            [part] => (part.clone(), format!("Its {}.", names.join(", "))),
+            _ => (
+                json!({"type": "array", "prefixItems": parts, "minItems": number, "maxItems": number}),
+                format!(
+                    "Its {}, with commas, each percent-encoded.",
+                    names.join(", ")
+                ),
+            ),
+        };
+        json!({
+            "name": "id", "in": "path", "required": true, "style": "simple", "explode": false,
+            "description": what, "schema": schema,
+        })
+    }
+}
+
+fn part_of_id(field: &Field) -> Value {
+    let kind = Type::from(field);
+    let schema = with(kind.in_url(), json!({"examples": [kind.example()]}));
+    match kind.is_text() {
+        true => with(schema, json!({"minLength": 1})),
+        false => schema,
     }
 }
