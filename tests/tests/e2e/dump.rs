@@ -116,6 +116,60 @@ async fn a_dump_needs_the_role_that_may() {
     }
 }
 
+/// What the DBA has exposed and hidden is so where it is restored.
+#[tokio::test]
+async fn a_restored_database_serves_the_same_resources() {
+    let database = Database::new().await;
+    let dba = database.superuser().await;
+    dba.batch_execute(
+        r#"create schema "My School"; grant usage on schema "My School" to tenancy_app;
+           create table "My School"."o'clock; drop" (id int primary key, full_name text, secret text);
+           create table "My School".gone (id int primary key);
+           create table "My School".countries (code text primary key);
+           create table "My School".gone_currencies (code text primary key);
+           select tenancy.isolate_table('"My School"."o''clock; drop"'), tenancy.isolate_table('"My School".gone');
+           select tenancy.share_table('"My School".countries'), tenancy.share_table('"My School".gone_currencies');
+           create view "My School".names with (security_invoker) as select id, full_name from "My School"."o'clock; drop";
+           grant select on "My School".names to tenancy_app;
+           select tenancy.expose_table('"My School"."o''clock; drop"', 'students',
+               columns => '{id,full_name}', insertable => '{id}', updatable => '{}', filterable => '{full_name}', sortable => '{full_name}');
+           select tenancy.expose_table('"My School".gone'), tenancy.expose_table('"My School".countries'),
+               tenancy.expose_table('"My School".gone_currencies', 'currencies'), tenancy.expose_table('"My School".names', key => '{id}');
+           select tenancy.hide_table('tasks');
+           select tenancy.expose_table('tenancy.projects', updatable => '{title}');
+           alter table "My School"."o'clock; drop" rename to students;
+           drop table "My School".gone, "My School".gone_currencies"#,
+    )
+    .await
+    .unwrap();
+    let registry =
+        "select string_agg(r::text, E'\n' order by r.resource) from tenancy.exposed_resources as r
+        where exists (select from pg_class as c where c.oid = r.relation)";
+    let before: String = dba.query_one(registry, &[]).await.unwrap().get(0);
+    assert_eq!(before.lines().count(), 5, "{before}");
+    let served = "select tenancy.resources()::text";
+    let application = database.connect(&database.api_login).await;
+    let described: String = application.query_one(served, &[]).await.unwrap().get(0);
+
+    let backup = database.login(&["tenancy_backup"]).await;
+    let dump = database.dump(&backup);
+    let restored = Database::empty(database.cluster).await;
+    restored.restore(&dump);
+    let dba = restored.superuser().await;
+    let after: String = dba.query_one(registry, &[]).await.unwrap().get(0);
+    assert_eq!(before, after);
+    assert_eq!(restored.count("tenancy.exposed_resources", "true").await, 5);
+    assert_eq!(restored.count("tenancy.shared_tables", "true").await, 1);
+    assert!(after.contains("(tasks,tenancy.tasks,,,,,,,t)"), "{after}");
+    let application = restored.connect(&restored.api_login).await;
+    let again: String = application.query_one(served, &[]).await.unwrap().get(0);
+    assert_eq!(described, again);
+    assert!(
+        !again.contains("\"secret\"") && !again.contains("\"tasks\""),
+        "{again}"
+    );
+}
+
 fn code<T>(result: Result<T, tokio_postgres::Error>) -> String {
     let error = result.err().expect("this should have been refused");
     error

@@ -30,6 +30,7 @@ mod pool;
 mod pooler;
 mod race;
 mod request_limits;
+mod resources;
 mod rotation;
 mod routes;
 mod schemas;
