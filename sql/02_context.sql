@@ -29,14 +29,24 @@ as 'MODULE_PATHNAME', 'tenancy_current_member_role';
 comment on function tenancy.current_member_role() is
     'The role (owner, admin, member, viewer) of the person who entered, as it was at that moment; NULL in a context that names nobody. Without a context as current_tenant_id().';
 
--- A definer: it reads keys, tenants and memberships, which no caller may.
+-- No definer: with a token of ours it looks rows up by their keys, in C, where no
+-- privilege is asked and no SQL runs, and lets out nothing but an id. For the rest it
+-- calls the function below. A definer with a search path costs as much as the whole.
 create function tenancy.enter(token text)
     returns uuid
     language c strict volatile parallel unsafe
-    security definer set search_path = pg_catalog, pg_temp
 as 'MODULE_PATHNAME', 'tenancy_enter';
 comment on function tenancy.enter(text) is
     'Enters the tenant that a proof names, for the rest of this transaction, and returns its id. A proof is a signed token (of ours or of an issuer), an API key (pgt_), a capsule (pgc_) or support access (pgs_). It, the tenant and the membership are checked now, on every call. TN002 not a member, TN003 another context is set, TN004 suspended, TN010 malformed, TN011 unknown key or bad signature, TN012 expired, TN013 not yet valid, TN014 issuer or audience, TN015 the session has ended, TN018 API key, TN019 capsule, TN020 support access, TN021 nobody is that subject, TN204 a statement that writes, for who can only read.';
+
+-- A definer: it reads keys, tenants and memberships, which no caller may.
+create function tenancy_private.enter_as_owner(token text)
+    returns uuid
+    language c strict volatile parallel unsafe
+    security definer set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'tenancy_enter_as_owner';
+comment on function tenancy_private.enter_as_owner(text) is
+    'What enter(token) calls where SQL has to be asked: for the tokens of issuers, API keys, capsules, support access; the first time on a connection; where a DBA has changed the tables that it looks into.';
 
 -- A definer: it reads tenants and memberships before there is a context.
 create function tenancy.set_tenant_context(tenant_id uuid, user_id uuid default null)

@@ -79,7 +79,11 @@ pub fn text_argument<'call>(
 pub unsafe fn content<'datum>(datum: pg_sys::Datum) -> &'datum [u8] {
     // SAFETY: the caller's promise.
     unsafe {
-        let varlena = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
+        let mut varlena: *mut pg_sys::varlena = datum.cast_mut_ptr();
+        // What lies there as it is, as short texts do, needs no call.
+        if pgrx::varatt_is_1b_e(varlena) || pgrx::varatt_is_4b_c(varlena) {
+            varlena = pg_sys::pg_detoast_datum_packed(varlena);
+        }
         let length = pgrx::varsize_any_exhdr(varlena);
         std::slice::from_raw_parts(pgrx::vardata_any(varlena).cast::<u8>(), length)
     }
@@ -104,7 +108,13 @@ pub fn uuid_datum(id: uuid::Uuid) -> pg_sys::Datum {
 
 /// A text as a datum, in the current memory context.
 pub fn text_datum(text: &str) -> pg_sys::Datum {
-    let text = crate::fault::in_postgres_memory(text);
-    // SAFETY: a C string.
-    unsafe { pg_sys::Datum::from(pg_sys::cstring_to_text(text)) }
+    // PostgreSQL's texts hold no NUL.
+    if text.contains('\0') {
+        return text_datum(&text.replace('\0', "\u{fffd}"));
+    }
+    // SAFETY: as many bytes as the text has, of which a text can't have too many.
+    unsafe {
+        let text = pg_sys::cstring_to_text_with_len(text.as_ptr().cast(), text.len() as i32);
+        pg_sys::Datum::from(text)
+    }
 }

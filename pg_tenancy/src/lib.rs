@@ -189,6 +189,7 @@ pub extern "C-unwind" fn _PG_init() {
     writing::install();
     rows::watch_catalog();
     rows::watch_seal_keys();
+    committed::place::watch_catalog();
 }
 
 /// What `cargo pgrx test` asks of the crate.

@@ -171,6 +171,13 @@ const WHERE_TO_LOOK: [(Kind, Question); 3] = [
     ),
 ];
 
+/// Whether entering has to look for some.
+pub fn is_suspected() -> bool {
+    WHERE_TO_LOOK
+        .iter()
+        .any(|&(kind, _)| SUSPECTED.get().has(kind) && !ALLOWED.get().has(kind))
+}
+
 /// TN843 where the connection carries residue of an earlier transaction.
 pub fn refuse_to_enter_with_any() -> Result<(), Fault> {
     let suspected = SUSPECTED.get();

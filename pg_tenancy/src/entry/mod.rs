@@ -5,6 +5,7 @@
 //! whose snapshot is older: what was revoked is revoked.
 
 mod api_key;
+mod as_owner;
 mod capsule;
 mod jwt;
 mod named;
@@ -22,12 +23,23 @@ use crate::fault::{self, Fault};
 use crate::function::{
     Answer, argument, null, text_argument, text_datum, uuid_argument, uuid_datum,
 };
+use crate::residue;
 
 sql_function!(tenancy_enter, pg_finfo_tenancy_enter, enter);
 sql_function!(
     tenancy_enter_named,
     pg_finfo_tenancy_enter_named,
     enter_named
+);
+sql_function!(
+    tenancy_enter_as_owner,
+    pg_finfo_tenancy_enter_as_owner,
+    enter_as_owner
+);
+sql_function!(
+    tenancy_enter_named_as_owner,
+    pg_finfo_tenancy_enter_named_as_owner,
+    enter_named_as_owner
 );
 sql_function!(
     tenancy_set_tenant_context,
@@ -46,8 +58,12 @@ sql_function!(
 );
 sql_function!(tenancy_role_now, pg_finfo_tenancy_role_now, role_now);
 
+/// Without SQL and as the caller where that can be done; else as the owner.
 fn enter(call: pg_sys::FunctionCallInfo) -> Answer {
-    enter_with(text_argument(call, 0)?, &Named::Any)
+    match enter_by_index(text_argument(call, 0)?, &Named::Any)? {
+        Some(tenant_id) => Ok(tenant_id),
+        None => as_owner::enter(call, 1),
+    }
 }
 
 fn enter_named(call: pg_sys::FunctionCallInfo) -> Answer {
@@ -55,11 +71,42 @@ fn enter_named(call: pg_sys::FunctionCallInfo) -> Answer {
     if argument(call, 0).is_none() {
         return Ok(null(call));
     }
-    let named = match argument(call, 1) {
-        None => Named::Any,
-        Some(_) => Named::read(text_argument(call, 1)?)?,
+    if argument(call, 1).is_none() {
+        return enter(call);
+    }
+    let entered = {
+        let named = Named::read(text_argument(call, 1)?)?;
+        enter_by_index(text_argument(call, 0)?, &named)?
     };
+    match entered {
+        Some(tenant_id) => Ok(tenant_id),
+        None => as_owner::enter(call, 2),
+    }
+}
+
+/// What `tenancy_private.enter_as_owner` does, with one argument or two.
+fn enter_as_owner(call: pg_sys::FunctionCallInfo) -> Answer {
+    enter_with(text_argument(call, 0)?, &Named::Any)
+}
+
+fn enter_named_as_owner(call: pg_sys::FunctionCallInfo) -> Answer {
+    let named = Named::read(text_argument(call, 1)?)?;
     enter_with(text_argument(call, 0)?, &named)
+}
+
+/// With a token of our own, on a connection that is known to be clean.
+fn enter_by_index(proof: &str, named: &Named) -> Result<Option<pg_sys::Datum>, Fault> {
+    let is_token = !matches!(
+        proof.get(..4),
+        Some(api_key::PREFIX | capsule::PREFIX | support::PREFIX)
+    );
+    if !is_token || residue::is_suspected() {
+        return Ok(None);
+    }
+    match jwt::prove_by_index(proof, named)? {
+        Some(context) => become_context(context).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A proof says by its first letters what it is; without them it is a JWT.

@@ -45,20 +45,20 @@ impl Named {
     /// That it is this one. TN026.
     pub fn require(&self, tenant_id: Uuid) -> Result<(), Fault> {
         match self.id()? {
-            Found::Any => Ok(()),
-            Found::One(id) if id == tenant_id => Ok(()),
+            Meant::Any => Ok(()),
+            Meant::One(id) if id == tenant_id => Ok(()),
             _ => Err(another_tenant()),
         }
     }
 
     /// What is there by that name, as it is committed now.
-    pub fn id(&self) -> Result<Found, Fault> {
+    pub fn id(&self) -> Result<Meant, Fault> {
         match self {
-            Self::Any => Ok(Found::Any),
-            Self::Id(id) => Ok(Found::One(*id)),
+            Self::Any => Ok(Meant::Any),
+            Self::Id(id) => Ok(Meant::One(*id)),
             Self::Slug(slug) => BY_SLUG.ask(&[Some(text_datum(slug))], |row| {
                 row.and_then(|row| row.text(1)?.parse().ok())
-                    .map_or(Found::None, Found::One)
+                    .map_or(Meant::None, Meant::One)
             }),
         }
     }
@@ -66,7 +66,7 @@ impl Named {
 
 /// Whom a name means.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum Meant {
     Any,
     One(Uuid),
     None,

@@ -8,6 +8,7 @@
 mod api_keys;
 mod assert_isolated;
 mod boundary_first;
+mod by_index;
 mod capsules;
 mod context;
 mod denials;

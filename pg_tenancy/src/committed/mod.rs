@@ -4,6 +4,12 @@
 //! membership that has ended and a catalog that has changed. These questions are
 //! asked with a snapshot of their own, the latest. They only read, so they work on
 //! a standby as well.
+//!
+//! There are two ways: `Question` is SQL; `by_key` is without, for what is asked in
+//! every transaction.
+
+pub mod by_key;
+pub mod place;
 
 use std::cell::Cell;
 use std::ffi::CStr;

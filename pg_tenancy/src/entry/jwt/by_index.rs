@@ -1,0 +1,141 @@
+//! What `look_up` finds about a token of our own, without SQL: see `committed::by_key`.
+//!
+//! The rules are the same, and the tests hold the two together. What isn't here
+//! (issuers' tokens, tables that a DBA has changed) is `Unsuited`.
+
+use std::cell::Cell;
+
+use pgrx::pg_sys;
+use uuid::Uuid;
+
+use super::look_up::{Found, Standing, moment};
+use crate::committed::by_key::{ByKey, Moment, Row, Unsuited};
+use crate::committed::place::Place;
+use crate::context::{Epochs, Role};
+use crate::entry::named::Named;
+use crate::function::text_datum;
+use crate::token::{Algorithm, Claimed, Key};
+
+macro_rules! table {
+    ($name:ident, $place:ident, $table:literal, [$($key:literal $key_type:ident),*], [$($column:literal $type:ident),*]) => {
+        thread_local! {
+            static $place: Cell<Option<Place>> = const { Cell::new(None) };
+        }
+        static $name: ByKey = ByKey {
+            table: $table,
+            key: &[$(($key, pg_sys::$key_type)),*],
+            columns: &[$(($column, pg_sys::$type)),*],
+            place: &$place,
+        };
+    };
+}
+
+table!(KEYS, KEYS_PLACE, c"signing_keys", [c"kid" TEXTOID],
+    [c"algorithm" TEXTOID, c"material" BYTEAOID, c"issuer" TEXTOID, c"audience" TEXTOID, c"status" TEXTOID]);
+table!(ISSUERS, ISSUERS_PLACE, c"issuers", [c"issuer" TEXTOID], []);
+table!(TENANTS, TENANTS_PLACE, c"tenants", [c"id" UUIDOID],
+    [c"status" TEXTOID, c"tokens_valid_from" TIMESTAMPTZOID, c"slug" TEXTOID]);
+table!(MEMBERSHIPS, MEMBERSHIPS_PLACE, c"memberships", [c"tenant_id" UUIDOID, c"user_id" UUIDOID],
+    [c"role" TEXTOID]);
+table!(USERS, USERS_PLACE, c"users", [c"id" UUIDOID],
+    [c"tokens_valid_from" TIMESTAMPTZOID]);
+table!(SESSIONS, SESSIONS_PLACE, c"sessions", [c"tenant_id" UUIDOID, c"id" UUIDOID],
+    [c"user_id" UUIDOID, c"ended_at" TIMESTAMPTZOID, c"expires_at" TIMESTAMPTZOID]);
+
+/// What is known about a token's key, and about whom it names. It must lead to the
+/// tenant that was named, if any; else SQL has to find out more.
+pub fn look_up(claimed: &Claimed<'_>, named: &Named) -> Result<Found, Unsuited> {
+    let now = Moment::now();
+    if let Some(issuer) = claimed.issuer()
+        && ISSUERS.find(&now, &[text_datum(issuer)])?.is_some()
+    {
+        return Err(Unsuited);
+    }
+    let mut found = Found::default();
+    if let Some(key) = KEYS.find(&now, &[text_datum(claimed.kid())])?
+        && matches!(key.text(4), Some("next" | "active"))
+    {
+        found.key = key
+            .text(0)
+            .and_then(Algorithm::parse)
+            .zip(key.bytes(1))
+            .map(|(algorithm, material)| Key::new(algorithm, material.to_vec()));
+        found.required_issuer = key.text(2).map(str::to_owned);
+        found.audience = key.text(3).map(str::to_owned);
+    }
+    let tenant = match claimed.tenant_id() {
+        Some(id) => TENANTS.find(&now, &[datum(&id)])?,
+        None => None,
+    };
+    if !is_named(named, claimed.tenant_id(), tenant.as_ref()) {
+        return Err(Unsuited);
+    }
+    let membership = match (claimed.tenant_id(), claimed.user_id()) {
+        (Some(tenant_id), Some(user_id)) if tenant.is_some() => {
+            MEMBERSHIPS.find(&now, &[datum(&tenant_id), datum(&user_id)])?
+        }
+        _ => None,
+    };
+    found.standing = Standing {
+        tenant_status: text(tenant.as_ref(), 0),
+        role: membership.and_then(|row| Role::parse(row.text(0)?)),
+        is_revoked: false,
+        epochs: Epochs::default(),
+    };
+    if claimed.session_id().is_some() {
+        found.has_session = has_session(claimed, &now)?;
+    } else {
+        let user = match claimed.user_id() {
+            Some(id) => USERS.find(&now, &[datum(&id)])?,
+            None => None,
+        };
+        let tenant = tenant.and_then(|row| row.time(1));
+        let user = user.and_then(|row| row.time(0));
+        found.standing.is_revoked = tenant
+            .max(user)
+            .is_some_and(|from| since_2000(claimed.issued_at()) < from);
+        // As PostgreSQL sends a time, which is how they are sealed.
+        found.standing.epochs = Epochs {
+            tenant: tenant.map(i64::cast_unsigned),
+            user: user.map(i64::cast_unsigned),
+        };
+    }
+    Ok(found)
+}
+
+fn is_named(named: &Named, tenant_id: Option<Uuid>, tenant: Option<&Row>) -> bool {
+    match named {
+        Named::Any => true,
+        Named::Id(id) => tenant_id == Some(*id),
+        Named::Slug(slug) => tenant.and_then(|row| row.text(2)) == Some(slug),
+    }
+}
+
+/// Whether the session lives, and is this person's in this tenant.
+fn has_session(claimed: &Claimed<'_>, now: &Moment) -> Result<bool, Unsuited> {
+    let (Some(tenant_id), Some(session_id)) = (claimed.tenant_id(), claimed.session_id()) else {
+        return Ok(false);
+    };
+    let session = SESSIONS.find(now, &[datum(&tenant_id), datum(&session_id)])?;
+    // SAFETY: reads the clock.
+    let clock = unsafe { pg_sys::GetCurrentTimestamp() };
+    Ok(session.is_some_and(|row| {
+        row.uuid(0) == claimed.user_id()
+            && row.time(1).is_none()
+            && row.time(2).is_some_and(|expires_at| expires_at > clock)
+    }))
+}
+
+fn text(row: Option<&Row>, column: usize) -> Option<String> {
+    row?.text(column).map(str::to_owned)
+}
+
+/// It points to the id, which the caller keeps.
+fn datum(id: &Uuid) -> pg_sys::Datum {
+    pg_sys::Datum::from(id.as_bytes().as_ptr())
+}
+
+/// Seconds since 1970 as PostgreSQL has times: in microseconds, since 2000.
+fn since_2000(seconds: u64) -> i64 {
+    (moment(seconds) - 946_684_800) * 1_000_000
+}
