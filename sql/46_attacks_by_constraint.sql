@@ -91,7 +91,7 @@ begin
         select r.* from tenancy_private.references_of(stage.relation) as r where r.is_within_tenants
         union all
         select r.*
-        from pg_constraint as k, tenancy_private.references_of(k.conrelid) as r
+        from pg_constraint as k, tenancy_private.references_of(k.conrelid::regclass) as r
         where k.confrelid = stage.relation and k.conrelid <> stage.relation
           and k.contype = 'f' and k.conparentid = 0 and r.id = k.oid and r.is_within_tenants
     loop

@@ -137,10 +137,7 @@ mod tests {
             acme.id
         ));
         become_person(&acme, adam);
-        assert_eq!(
-            complaint(&restore(1)),
-            "TN412 title: \"title\" is taken"
-        );
+        assert_eq!(complaint(&restore(1)), "TN412 title: \"title\" is taken");
         // The error has passed the end of it by.
         let sql = text(
             "select 'update public.notes set deleted_at = null where id = 1 and deleted_at is not null'",
