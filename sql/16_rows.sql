@@ -15,7 +15,7 @@ create function tenancy.list_rows(relation regclass, query json default '{}')
     language c strict volatile parallel unsafe
 as 'MODULE_PATHNAME', 'tenancy_list_rows';
 comment on function tenancy.list_rows(regclass, json) is
-    'A page of rows, newest first: {"data":[…],"page":1,"limit":20}, and "total" where the query says "count":"exact". The query: page (from 1), limit (1 to 100, default 20), count, sort "-a,b", fields "a,b", filter {field: value or {operator: value}} with the operators eq, ne, gt, gte, lt, lte, in, like, ilike, is. Sorts and filters are for columns that an index holds. TN401 not served, TN402 no such field or not for that, TN405 bad value, TN406 bad page, limit, count, sort, operator or option.';
+    'A page of rows, newest first: {"data":[…],"page":1,"limit":20}, and "total" where the query says "count":"exact". The query: page (from 1) or cursor (the "nextCursor" of the page before), limit (1 to 100, default 20), count (exact, estimated), include "a,b", sort "-a,b", fields "a,b", filter {field: value or {operator: value}} with the operators eq, ne, gt, gte, lt, lte, in, like, ilike, is. Sorts and filters are for columns that an index holds. TN401 not served, TN402 no such field or not for that, TN405 bad value, TN406 bad page, limit, count, sort, operator or option, TN415 the cursor is not good here, TN416 too long for a cursor.';
 
 create function tenancy.get_row(relation regclass, id text)
     returns json

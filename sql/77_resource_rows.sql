@@ -13,14 +13,14 @@ create function tenancy.list_resource(resource text, query json default '{}')
     language c strict volatile parallel unsafe
 as 'MODULE_PATHNAME', 'tenancy_list_resource';
 comment on function tenancy.list_resource(text, json) is
-    'A page of rows, newest first, by the query of list_rows(). Sorts and filters are for the columns that are listed as such, or else for those that an index holds. TN401 no such resource, TN402 no such field or not for that, TN405 bad value, TN406 bad option.';
+    'A page of rows, newest first, by the query of list_rows(). Sorts and filters are for the columns that are listed as such, or else for those that an index holds. TN401 no such resource, TN402 no such field or not for that, TN405 bad value, TN406 bad option, TN415 and TN416 cursors.';
 
 create function tenancy.get_resource(resource text, id text[], query json default '{}')
     returns json
     language c strict volatile parallel unsafe
 as 'MODULE_PATHNAME', 'tenancy_get_resource';
 comment on function tenancy.get_resource(text, text[], json) is
-    'The row with that id, the columns of its key as texts, or NULL where this tenant has none. The query: fields "a,b". TN401 no such resource, TN402 no such field, TN405 not an id, TN406 bad option.';
+    'The row with that id, the columns of its key as texts, or NULL where this tenant has none. The query: fields "a,b", include "a,b". TN401 no such resource, TN402 no such field, TN405 not an id, TN406 bad option.';
 
 create function tenancy.insert_resource(resource text, body json)
     returns json

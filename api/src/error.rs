@@ -27,6 +27,8 @@ pub fn status(sqlstate: &str) -> Option<StatusCode> {
         // Resources.
         "TN414" => StatusCode::PRECONDITION_FAILED,
         "TN420" => StatusCode::BAD_REQUEST,
+        // Cursors.
+        "TN415" | "TN416" => StatusCode::BAD_REQUEST,
         "TN022" | "TN104" | "TN105" | "TN106" | "TN206" | "TN306" | "TN310" | "TN402" | "TN403"
         | "TN404" | "TN405" | "TN406" | "TN410" | "TN411" | "TN501" | "TN504" | "TN506"
         | "TN602" | "TN604" | "TN851" | "23502" | "23503" | "23514" => StatusCode::BAD_REQUEST,

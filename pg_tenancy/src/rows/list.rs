@@ -307,7 +307,7 @@ fn go_on(
                 field: sort.field,
                 is_descending: sort.is_descending,
                 is_nullable: field.is_nullable,
-                is_plain: field.operators.is_plain(),
+                is_plain: field.operators.is_plain,
             }
         })
         .collect();

@@ -43,6 +43,10 @@ pub struct Operators {
     pub less: String,
     pub greater: String,
     pub equal: String,
+    /// Whether several columns can be compared as one row: by PostgreSQL's own operators,
+    /// and such as an index is searched by under row-level security. Those that aren't
+    /// leakproof may be trusted by themselves (see `trust`), and not in a row.
+    pub is_plain: bool,
 }
 
 /// PostgreSQL's own.
@@ -54,15 +58,15 @@ impl Operators {
         let wanted = pg_sys::TYPECACHE_LT_OPR | pg_sys::TYPECACHE_GT_OPR | pg_sys::TYPECACHE_EQ_OPR;
         // SAFETY: look-ups in the caches of the catalog.
         let known = unsafe { *pg_sys::lookup_type_cache(oid, wanted as i32) };
+        let less = written(known.lt_opr)?;
+        // SAFETY: as above.
+        let is_leakproof = unsafe { pg_sys::get_func_leakproof(pg_sys::get_opcode(known.lt_opr)) };
         Some(Self {
-            less: written(known.lt_opr)?,
+            is_plain: less == LESS && is_leakproof,
+            less,
             greater: written(known.gt_opr)?,
             equal: written(known.eq_opr)?,
         })
-    }
-
-    pub fn is_plain(&self) -> bool {
-        self.less == LESS
     }
 }
 

@@ -12,6 +12,7 @@ mod bad_input;
 mod bad_registration;
 mod bad_token;
 mod browsers;
+mod cursors;
 mod dump;
 mod errors;
 mod invitations;
