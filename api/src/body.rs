@@ -1,6 +1,6 @@
 //! Request bodies: one JSON value, not too long, in time.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
@@ -68,6 +68,17 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 async fn read(mut body: Body, longest: usize) -> Result<Bytes> {
+    let too_long = || {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("The body is longer than {}.", written(longest)),
+        )
+    };
+    // What nobody will read to its end isn't begun.
+    if body.size_hint().lower() > (longest + DRAINED) as u64 {
+        return Err(too_long());
+    }
     let mut read = BytesMut::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
@@ -85,11 +96,7 @@ async fn read(mut body: Body, longest: usize) -> Result<Bytes> {
         }
     }
     if length > longest {
-        return Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            format!("The body is longer than {}.", written(longest)),
-        ));
+        return Err(too_long());
     }
     Ok(read.freeze())
 }

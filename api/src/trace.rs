@@ -234,11 +234,11 @@ mod tests {
 
     #[test]
     fn a_call_is_named_by_its_function() {
-        let list = "select tenancy.list_rows('tenancy.tasks', $2) from tenancy.enter($1)";
+        let list = "… tenancy.list_rows('tenancy.tasks', $2) from tenancy.enter($1)";
         assert_eq!(function(list), "tenancy.list_rows");
-        let from = "select * from tenancy.start_session($1, $2)";
+        let from = "… * from tenancy.start_session($1, $2)";
         assert_eq!(function(from), "tenancy.start_session");
-        assert_eq!(function("select 1"), "query");
+        assert_eq!(function("… 1"), "query");
     }
 
     #[test]

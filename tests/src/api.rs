@@ -85,6 +85,26 @@ impl Api {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Sockets that it holds: of clients, of the database, its own.
+    pub fn connections(&self) -> usize {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        let files = files.expect("the API runs, on Linux").flatten();
+        let sockets = files.filter_map(|file| fs::read_link(file.path()).ok());
+        let is_socket = |path: &PathBuf| path.to_string_lossy().starts_with("socket:");
+        sockets.filter(is_socket).count()
+    }
+
+    /// Memory that it has now, in KiB.
+    pub fn memory_kib(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the API runs, on Linux");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = resident.and_then(|text| text.trim().strip_suffix(" kB"));
+        resident
+            .and_then(|kib| kib.parse().ok())
+            .expect("Linux tells it in kB")
+    }
+
     /// Waits until it has logged this.
     pub async fn has_logged(&self, text: &str) {
         for _ in 0..600 {

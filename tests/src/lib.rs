@@ -17,6 +17,7 @@ pub use keys::KeyPair;
 pub use mailbox::Mailbox;
 pub use person::{PASSWORD, Person};
 pub use pgbouncer::PgBouncer;
+pub use raw::{Raw, RawAnswer};
 pub use token::{Token, now as token_now};
 
 mod answer;
@@ -31,6 +32,7 @@ mod mailbox;
 mod person;
 mod pgbouncer;
 pub mod postgres;
+mod raw;
 mod token;
 mod watchdog;
 
