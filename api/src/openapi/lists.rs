@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::catalog::{Field, Resource};
-use crate::openapi::schema::{NO_NUL, array, given_text, one_of_texts, text, with};
+use crate::openapi::schema::{NO_NUL, array, one_of_texts, text, with};
 use crate::openapi::types::Type;
 
 /// Parameters that are the same for all lists, by their names under `components`.
@@ -117,14 +117,15 @@ fn several(name: &str, what: &str, members: Value) -> Value {
     parameter
 }
 
+/// `*`, or entity tags.
+const TAGS: &str = "^([*]|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$";
+
 /// The shared parameters, for the document's `components`.
 pub fn components() -> Value {
     let header = |name: &str, what: &str, schema: Value| json!({"name": name, "in": "header", "description": what, "schema": schema});
     let whole = |most: u32, default: u32| json!({"type": "integer", "minimum": 1, "maximum": most, "default": default});
-    let tags = with(
-        given_text(),
-        json!({"examples": ["\"Cz0JtyKeXMNj6Yw2y0mQ0w\""]}),
-    );
+    let tags =
+        json!({"type": "string", "pattern": TAGS, "examples": ["\"Cz0JtyKeXMNj6Yw2y0mQ0w\""]});
     json!({
         "page": query("page", "Which page, from 1.", whole(1_000_000, 1)),
         "limit": query("limit", "Rows on a page.", whole(100, 20)),
