@@ -71,7 +71,7 @@ impl Counting {
             _ if counted.is_of_deleted() => Self::Exact(of(counted, &[])?),
             Precision::Exact => Self::Exact(of(counted, &[])?),
             Precision::Estimated => Self::Estimated {
-                few: of(Verb::CountUpTo, &[FEW + 1])?,
+                few: of(Verb::Few, &[FEW + 1])?,
                 expect: of(Verb::Expect, &[])?,
                 sample: if filter.is_empty() {
                     None
@@ -102,7 +102,7 @@ impl Counting {
                     sample,
                 } => (few, expect, sample),
             };
-            let [counted] = plan::numbers(few.read(relation), relation);
+            let counted = plan::number(few.read(relation), relation);
             if counted <= FEW {
                 return exactly(counted);
             }

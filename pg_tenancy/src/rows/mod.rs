@@ -3,7 +3,8 @@
 //!
 //! `relation` (what is there) → `input`, `query` (what is asked) → `statement`,
 //! `plan` (SQL, planned once) → `bind` (values) → `json` (the answer), with
-//! `explain` beside it for errors.
+//! `explain` beside it for errors. A `list` has more to it: a `cursor` to go on from,
+//! by the ranges `after` it, a `count`, and what is to `include`.
 
 mod after;
 mod bind;
@@ -17,6 +18,7 @@ mod cursor;
 mod deleted;
 mod explain;
 mod filter;
+mod going_on;
 mod include;
 mod input;
 mod json;

@@ -36,7 +36,7 @@ impl Plans {
         if let Some(&plan) = relation.plans.0.borrow().get(&shape) {
             return Ok(plan);
         }
-        let plan = prepare(relation, &Statement::new(relation, &shape), shape.verb)?;
+        let plan = prepare(relation, &shape)?;
         relation.plans.0.borrow_mut().insert(shape, plan);
         Ok(plan)
     }
@@ -61,14 +61,12 @@ fn free(plan: pg_sys::SPIPlanPtr) {
     unsafe { pg_sys::SPI_freeplan(plan) };
 }
 
-fn prepare(
-    relation: &Relation,
-    statement: &Statement,
-    verb: Verb,
-) -> Result<pg_sys::SPIPlanPtr, Fault> {
+fn prepare(relation: &Relation, shape: &Shape) -> Result<pg_sys::SPIPlanPtr, Fault> {
+    let statement = Statement::new(relation, shape);
+    let verb = shape.verb;
     let sql = CString::new(statement.sql.as_str())
         .map_err(|_| Fault::internal("a statement with a NUL"))?;
-    let mut types = statement.types.clone();
+    let mut types = statement.types;
     // Whose tenant's rows are expected must be who asks.
     let options = if verb == Verb::Expect {
         pg_sys::CURSOR_OPT_CUSTOM_PLAN
@@ -96,7 +94,7 @@ fn prepare(
             soft_delete::show(relation.oid, &sql);
         }
         if verb != Verb::Expect {
-            let _without = WithoutSeqScan::start();
+            let _planning = Planning::start(shape.is_by_key(relation));
             let planned = pg_sys::SPI_plan_get_cached_plan(plan);
             if !planned.is_null() {
                 pg_sys::ReleaseCachedPlan(planned, pg_sys::CurrentResourceOwner);
@@ -120,27 +118,42 @@ impl Drop for Kept {
     }
 }
 
-/// While one of these lives, the planner scans a whole table only if it must.
-struct WithoutSeqScan {
-    before: bool,
+/// While one of these lives, the planner scans a whole table only if it must, and
+/// where the rows come in the order of the key, sorts only if it must.
+struct Planning {
+    before: [bool; 3],
 }
 
-impl WithoutSeqScan {
-    fn start() -> Self {
-        // SAFETY: a plain global of the planner, in this thread; an error ends
-        // this value, and so puts it back.
+impl Planning {
+    fn start(is_by_key: bool) -> Self {
+        // SAFETY: plain globals of the planner, in this thread; an error ends
+        // this value, and so puts them back.
         unsafe {
-            let before = pg_sys::enable_seqscan;
+            let before = [
+                pg_sys::enable_seqscan,
+                pg_sys::enable_sort,
+                pg_sys::enable_bitmapscan,
+            ];
             pg_sys::enable_seqscan = false;
+            if is_by_key {
+                pg_sys::enable_sort = false;
+                pg_sys::enable_bitmapscan = false;
+            }
             Self { before }
         }
     }
 }
 
-impl Drop for WithoutSeqScan {
+impl Drop for Planning {
     fn drop(&mut self) {
         // SAFETY: as above.
-        unsafe { pg_sys::enable_seqscan = self.before };
+        unsafe {
+            [
+                pg_sys::enable_seqscan,
+                pg_sys::enable_sort,
+                pg_sys::enable_bitmapscan,
+            ] = self.before;
+        }
     }
 }
 
@@ -220,6 +233,20 @@ pub unsafe fn start() {
 pub unsafe fn finish() {
     // SAFETY: the caller's promise.
     unsafe { SPI_finish() };
+}
+
+/// Runs it for the number of its rows.
+///
+/// # Safety
+/// As `run`.
+pub unsafe fn number(bound: Bound, relation: &'static Relation) -> i64 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        start();
+        let found = execute(bound, relation);
+        finish();
+        found.number as i64
+    }
 }
 
 /// Runs a statement that gives one row of numbers, none of them NULL: the first of them.

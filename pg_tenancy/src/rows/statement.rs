@@ -5,14 +5,15 @@ use pgrx::pg_sys;
 use crate::rows::after::{Range, Step};
 use crate::rows::filter::{Condition, Operator};
 use crate::rows::relation::{Field, Relation};
+use crate::rows::served::Standing;
 
 /// What a statement does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
     List,
     Count,
-    /// Counts no further than a number.
-    CountUpTo,
+    /// Nothing of so many rows at most: to count them.
+    Few,
     /// How many of so many rows, the first in the order of lists, meet the terms.
     Sample,
     /// For its plan alone: how many rows PostgreSQL expects.
@@ -79,6 +80,20 @@ impl Shape {
             columns: None,
         }
     }
+
+    /// Whether its rows are the next ones in the order of the key, whichever they are.
+    /// The key's index has them, however few rows the tenant has that it is planned for.
+    pub fn is_by_key(&self, relation: &Relation) -> bool {
+        let is_all = match self.verb {
+            Verb::List => {
+                let steps = self.after.as_deref().unwrap_or_default();
+                self.terms.is_empty() && matches!(steps, [] | [Step::Behind { .. }])
+            }
+            Verb::Sample => true,
+            _ => false,
+        };
+        is_all && self.sort.is_empty() && relation.standing != Standing::View
+    }
 }
 
 /// A statement and the types of its parameters: first the terms' values, in their
@@ -131,10 +146,10 @@ impl Statement {
                     order(relation, &shape.sort),
                 )
             }
-            Verb::Count | Verb::CountDeleted => format!("select count(*) from {name}{matching}"),
-            Verb::CountUpTo => {
+            Verb::Count => format!("select count(*) from {name}{matching}"),
+            Verb::Few => {
                 types.push(pg_sys::INT8OID);
-                format!("select count(*) from (select from {name}{matching} limit ${next}) as few")
+                format!("select from {name}{matching} limit ${next}")
             }
             Verb::Sample => {
                 types.push(pg_sys::INT8OID);
