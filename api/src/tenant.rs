@@ -24,6 +24,18 @@ pub struct Naming {
 /// The id or slug that the request names, where it names one.
 pub struct NamedTenant(pub Option<String>);
 
+impl NamedTenant {
+    /// The tenant that the request or its body names. 400 where both do, and differ.
+    pub fn or(self, in_body: Option<String>) -> Result<Option<String>> {
+        match (self.0, in_body) {
+            (Some(one), Some(other)) if !one.eq_ignore_ascii_case(&other) => {
+                Err(bad("The request and its body name different tenants."))
+            }
+            (one, other) => Ok(one.or(other)),
+        }
+    }
+}
+
 impl Naming {
     pub fn new(settings: &TenantSettings) -> std::result::Result<Self, String> {
         Ok(Self {

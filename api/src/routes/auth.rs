@@ -15,6 +15,7 @@ use crate::db::{Db, Session};
 use crate::fields::Fields;
 use crate::origin::Origin;
 use crate::problem::{Problem, Result};
+use crate::tenant::NamedTenant;
 use crate::token::Subject;
 
 /// The names of RFC 6749 in snake case, as OAuth clients expect them.
@@ -41,10 +42,12 @@ struct User {
 
 /// `POST /auth/login`: a session in the tenant that was named, or in the person's oldest active one.
 ///
+/// The request may name the tenant in place of the body, but no other than the body.
 /// An unknown email and a wrong password are answered with the same words after the same
 /// time: one look-up, one comparison, with a stand-in where there is nobody to compare with.
 pub async fn login(
     State(app): State<App>,
+    named: NamedTenant,
     origin: Origin,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Login>> {
@@ -53,6 +56,7 @@ pub async fn login(
     let password = fields.text("password");
     let tenant = fields.optional_text("tenant");
     fields.done()?;
+    let tenant = named.or(tenant)?;
     app.limiter().login.account(&origin.address, &email)?;
 
     let db = Db::of(&app)?;

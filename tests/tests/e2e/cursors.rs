@@ -1,176 +1,147 @@
-//! Lists are walked while others add and delete rows.
+//! Walking through a list by its links: each row once, and the filters kept.
 
-use std::collections::HashMap;
+use serde_json::json;
+use tests::{Answer, Person, World};
 
-use serde_json::{Value, json};
-use tests::Database;
-use tokio_postgres::Client;
-use uuid::Uuid;
-
-/// 300 things of one tenant, in five ranks and in none, those with an even number to stay.
-async fn things() -> (Database, Uuid) {
-    let database = Database::new().await;
-    let dba = database.superuser().await;
-    let row = dba
-        .query_one(
-            "select tenant_id from tenancy.register_tenant('Acme', null, 'a@acme.example')",
-            &[],
-        )
-        .await
-        .unwrap();
-    let tenant: Uuid = row.get(0);
-    dba.batch_execute(
-        "create table public.things (id int primary key, rank int);
-         create index on public.things (rank);
-         select tenancy.isolate_table('public.things');
-         grant select, insert, delete on public.things to tenancy_app",
-    )
-    .await
-    .unwrap();
-    dba.execute(
-        "insert into public.things (tenant_id, id, rank)
-         select $1, n * 10, nullif(n % 6, 5) from generate_series(0, 299) as n",
-        &[&tenant],
-    )
-    .await
-    .unwrap();
-    (database, tenant)
+/// The path that an answer links to.
+fn link(answer: &Answer, relation: &str) -> Option<String> {
+    let relation = format!("; rel=\"{relation}\"");
+    let links = answer.header("link").split(", ");
+    let link = links
+        .into_iter()
+        .find_map(|link| link.strip_suffix(&*relation))?;
+    Some(link.strip_prefix('<')?.strip_suffix('>')?.to_owned())
 }
 
-async fn page(client: &Client, tenant: Uuid, query: &Value) -> Value {
-    let row = client
-        .query_one(
-            "select tenancy.list_rows('public.things', $2::text::json)::text
-             from tenancy.set_tenant_context($1)",
-            &[&tenant, &query.to_string()],
-        )
-        .await
-        .unwrap();
-    serde_json::from_str(row.get(0)).unwrap()
+async fn has_tasks(person: &Person<'_>, count: usize) {
+    let tasks: Vec<_> = (0..count)
+        .map(|number| json!({"title": format!("Task {number}"), "status": if number % 2 == 0 { "todo" } else { "done" }}))
+        .collect();
+    person.post("/tasks", json!(tasks)).await.with_status(201);
 }
 
-/// How often each thing is met, on pages of seven; `between` happens after each page.
-async fn walk(
-    client: &Client,
-    tenant: Uuid,
-    sort: &str,
-    mut between: impl AsyncFnMut(usize),
-) -> HashMap<i64, usize> {
-    let mut met = HashMap::new();
-    let mut query = json!({"sort": sort, "limit": 7});
-    for number in 0.. {
-        let page = page(client, tenant, &query).await;
-        for row in page["data"].as_array().unwrap() {
-            *met.entry(row["id"].as_i64().unwrap()).or_default() += 1;
-        }
-        let Some(cursor) = page.get("nextCursor") else {
-            break;
-        };
-        query["cursor"] = cursor.clone();
-        between(number).await;
+async fn walk(person: &Person<'_>, start: &str) -> Vec<String> {
+    let mut titles = Vec::new();
+    let mut path = Some(start.to_owned());
+    while let Some(at) = path {
+        let page = person.get(&at).await.with_status(200);
+        titles.extend(page.titles());
+        path = link(&page, "next");
+        assert!(titles.len() < 100, "the walk ends");
     }
-    met
-}
-
-const SORTS: [&str; 5] = ["-id", "rank", "-rank", "rank,-id", "-rank,id"];
-
-fn each_that_stayed_once(met: &HashMap<i64, usize>, sort: &str) {
-    assert!(met.values().all(|times| *times == 1), "{sort}: {met:?}");
-    for number in (0..300).step_by(2) {
-        assert!(met.contains_key(&(number * 10)), "{sort}: {number}");
-    }
+    titles
 }
 
 #[tokio::test]
-async fn no_row_is_missing_or_twice_while_others_add_and_delete_between_pages() {
-    let (database, tenant) = things().await;
-    let gateway = database.login(&["tenancy_gateway"]).await;
-    let reader = database.connect(&gateway).await;
-    let dba = database.superuser().await;
-    for sort in SORTS {
-        let met = walk(&reader, tenant, sort, async |page| {
-            // Rows among those that were met and those that were not, the last one that
-            // was met among them.
-            let first = (page * 37 % 290) as i32 * 10;
-            dba.execute(
-                "insert into public.things (tenant_id, id, rank)
-                 select $1, $2::int + n, nullif(n % 6, 5) from generate_series(1, 9) as n
-                 on conflict do nothing",
-                &[&tenant, &first],
-            )
-            .await
-            .unwrap();
-            dba.execute(
-                "delete from public.things where tenant_id = $1 and id / 10 % 2 = 1 and id % 7 = $2::int",
-                &[&tenant, &((page % 7) as i32)],
-            )
-            .await
-            .unwrap();
-        })
+async fn the_links_lead_through_all_pages_of_a_list() {
+    let world = World::new().await;
+    let ann = world.api.owner_of("Acme").await;
+    has_tasks(&ann, 7).await;
+    let newest_first: Vec<String> = (0..7)
+        .rev()
+        .map(|number| format!("Task {number}"))
+        .collect();
+    assert_eq!(walk(&ann, "/tasks?limit=3&count=exact").await, newest_first);
+    assert_eq!(walk(&ann, "/tasks?limit=3").await, newest_first);
+
+    let second = ann
+        .get("/tasks?page=2&limit=3&status[ne]=x&count=exact")
         .await;
-        each_that_stayed_once(&met, sort);
+    for (relation, page) in [("first", 1), ("prev", 1), ("next", 3), ("last", 3)] {
+        let path = link(&second, relation).unwrap();
+        assert_eq!(
+            path,
+            format!("/tasks?limit=3&status%5Bne%5D=x&count=exact&page={page}")
+        );
+        let there = ann.get(&path).await.with_status(200).json();
+        assert_eq!(there["page"], page);
     }
+    let last = ann.get("/tasks?page=3&limit=3&count=exact").await;
+    assert_eq!(link(&last, "next"), None);
 }
 
 #[tokio::test]
-async fn no_row_is_missing_or_twice_while_others_add_and_delete_all_the_time() {
-    let (database, tenant) = things().await;
-    let gateway = database.login(&["tenancy_gateway"]).await;
-    let reader = database.connect(&gateway).await;
-    let dba = database.superuser().await;
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let writing = tokio::spawn(async move {
-        let mut turns = 0;
-        while !*stopped.borrow() {
-            dba.execute(
-                "with gone as (delete from public.things where tenant_id = $1 and id % 10 = $2::int)
-                 insert into public.things (tenant_id, id, rank)
-                 select $1, n * 10 + 1 + ($2::int + 4) % 9, nullif(n % 6, 5) from generate_series(0, 299) as n
-                 on conflict do nothing",
-                &[&tenant, &(1 + turns % 9)],
-            )
-            .await
-            .unwrap();
-            turns += 1;
-        }
-        turns
-    });
-    for sort in SORTS {
-        let met = walk(&reader, tenant, sort, async |_| {}).await;
-        assert!(met.values().all(|times| *times == 1), "{sort}: {met:?}");
-        for number in 0..300 {
-            assert!(met.contains_key(&(number * 10)), "{sort}: {number}");
-        }
-    }
-    stop.send(true).unwrap();
-    assert!(writing.await.unwrap() > 1);
-}
-
-#[tokio::test]
-async fn a_key_that_was_replaced_elsewhere_ends_cursors_here() {
-    let (database, tenant) = things().await;
-    let gateway = database.login(&["tenancy_gateway"]).await;
-    let reader = database.connect(&gateway).await;
-    let dba = database.superuser().await;
-    let first = page(&reader, tenant, &json!({"limit": 1})).await;
-    let mut query = json!({"limit": 1, "cursor": first["nextCursor"]});
-    dba.execute("select tenancy.rotate_seal_key()", &[])
+async fn a_cursor_leads_on_from_where_a_page_ended() {
+    let world = World::new().await;
+    let ann = world.api.owner_of("Acme").await;
+    has_tasks(&ann, 7).await;
+    let first = ann
+        .get("/tasks?limit=2&status=todo&sort=id")
         .await
-        .unwrap();
-    // The old key opens for another day, and the new one seals.
-    let second = page(&reader, tenant, &query).await;
-    dba.execute(
-        "update tenancy.seal_keys set valid_until = now() where valid_until is not null",
-        &[],
-    )
-    .await
-    .unwrap();
-    let call = "select tenancy.list_rows('public.things', $2::text::json)::text
-                from tenancy.set_tenant_context($1)";
-    let refused = reader.query_one(call, &[&tenant, &query.to_string()]).await;
-    let error = refused.unwrap_err();
-    assert_eq!(error.code().map(|code| code.code()), Some("TN415"));
-    query["cursor"] = second["nextCursor"].clone();
-    let third = page(&reader, tenant, &query).await;
-    assert!(third["nextCursor"].is_string());
+        .with_status(200);
+    let cursor = first.json()["nextCursor"].as_str().unwrap().to_owned();
+    let path = format!("/tasks?limit=2&status=todo&sort=id&cursor={cursor}");
+    let second = ann.get(&path).await.with_status(200);
+    assert_eq!(second.json().get("page"), None);
+    assert_eq!(second.titles(), ["Task 4", "Task 6"]);
+    // The row that comes in between moves nothing.
+    let start = format!("/tasks?limit=1&status=todo&sort=id&cursor={cursor}");
+    has_tasks(&ann, 1).await;
+    assert_eq!(walk(&ann, &start).await, ["Task 4", "Task 6", "Task 0"]);
+
+    let mallory = world.api.owner_of("Globex").await;
+    has_tasks(&mallory, 7).await;
+    for (person, path) in [
+        (&mallory, path),
+        (
+            &ann,
+            format!("/tasks?limit=2&status=done&sort=id&cursor={cursor}"),
+        ),
+        (
+            &ann,
+            format!("/tasks?limit=2&status=todo&sort=-id&cursor={cursor}"),
+        ),
+        (&ann, "/tasks?cursor=nonsense".to_owned()),
+        (&ann, "/tasks?cursor=".to_owned()),
+    ] {
+        let answer = person.get(&path).await;
+        answer.is_problem(400);
+        assert_eq!(answer.code(), "TN415", "{path}");
+    }
+    ann.get("/tasks?cursor=a&cursor=b").await.is_problem(400);
+    ann.get(&format!("/tasks?page=2&cursor={cursor}"))
+        .await
+        .is_problem(400);
+}
+
+#[tokio::test]
+async fn an_estimated_count_says_that_it_is_one_and_links_no_last_page() {
+    let world = World::new().await;
+    let ann = world.api.owner_of("Acme").await;
+    has_tasks(&ann, 3).await;
+    let page = ann
+        .get("/tasks?count=estimated&limit=2")
+        .await
+        .with_status(200);
+    assert_eq!(page.json()["totalIsEstimate"], true);
+    assert_eq!(link(&page, "last"), None);
+    assert!(link(&page, "next").is_some());
+}
+
+#[tokio::test]
+async fn what_a_row_refers_to_comes_with_it() {
+    let world = World::new().await;
+    let ann = world.api.owner_of("Acme").await;
+    let project = ann.get("/projects").await.json()["data"][0].clone();
+    let body = json!({"title": "Buy milk", "projectId": project["id"]});
+    let task = ann.post("/tasks", body).await.with_status(201).id();
+    let alone = ann.get(&format!("/tasks/{task}")).await;
+    let both = ann
+        .get(&format!("/tasks/{task}?include=project"))
+        .await
+        .with_status(200);
+    assert_eq!(both.json()["project"]["title"], project["title"]);
+    assert_ne!(both.header("etag"), alone.header("etag"));
+    let list = ann
+        .get("/tasks?include=project&limit=1")
+        .await
+        .with_status(200)
+        .json();
+    assert_eq!(list["data"][0]["project"]["id"], project["id"]);
+    for path in [
+        "/tasks?include=nobody".to_owned(),
+        format!("/tasks/{task}?include=nobody"),
+    ] {
+        ann.get(&path).await.is_problem(400);
+    }
 }
