@@ -220,16 +220,18 @@ impl Cluster {
         }
     }
 
+    /// The number of the server's first process.
+    pub fn process(&self) -> u32 {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).expect("the server runs");
+        let pid = file.lines().next().and_then(|pid| pid.parse().ok());
+        pid.expect("the file starts with the pid")
+    }
+
     /// `kill -9` of the server, as the kernel does it when memory runs out.
     pub fn kill(&self) {
-        let pid_file =
-            fs::read_to_string(self.data().join("postmaster.pid")).expect("the server runs");
-        let pid = pid_file
-            .lines()
-            .next()
-            .expect("the file starts with the pid");
-        output_of(Command::new("sh").args(["-c", "kill -9 \"$1\"", "kill", pid]));
-        while run(Command::new("sh").args(["-c", "kill -0 \"$1\"", "kill", pid]))
+        let pid = self.process().to_string();
+        output_of(Command::new("sh").args(["-c", "kill -9 \"$1\"", "kill", &pid]));
+        while run(Command::new("sh").args(["-c", "kill -0 \"$1\"", "kill", &pid]))
             .status
             .success()
         {

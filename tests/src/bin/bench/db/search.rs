@@ -1,0 +1,58 @@
+//! Conditions that aren't leakproof, with their indexes: `tenancy.trust_operators()`.
+
+use serde_json::json;
+
+use super::{BY_HAND, Bench, ENTER, micros, ratios, ratios_median};
+use crate::race::Argument::Tenant;
+use crate::race::Way;
+use crate::report::{Report, Target};
+
+const DATA: &str = include_str!("../../../../bench/search.sql");
+
+const CONDITIONS: [(&str, &str); 6] = [
+    ("ilike, trigrams", "title ilike '%number4711'"),
+    ("full text", "words @@ 'number4711'::tsquery"),
+    ("jsonb @>", "data @> '{\"number\": 4711}'"),
+    ("array &&", "tags && array['tag4711']"),
+    ("range &&", "valid && int4range(4711, 4712)"),
+    ("numeric =", "amount = 4711.5"),
+];
+
+pub async fn measure(bench: &Bench<'_>, report: &mut Report) {
+    if !bench.options.wants("search") {
+        return;
+    }
+    let admin = bench.database.superuser().await;
+    let rows = bench.options.scaled(200_000, 10_000).to_string();
+    for sql in [&DATA.replace("{rows}", &rows), "vacuum analyze"] {
+        admin
+            .batch_execute(sql)
+            .await
+            .expect("the data can be made");
+    }
+    for (name, condition) in CONDITIONS {
+        let by_hand =
+            format!("select id, title from bench.texts_hand where tenant_id = $1 and {condition}");
+        let isolated = format!("select id, title from bench.texts where {condition}");
+        let way = |name, enter, query, arguments| Way {
+            name,
+            enter: Some(enter),
+            set: "",
+            query,
+            arguments,
+        };
+        let ways = [
+            way("by hand", BY_HAND, by_hand.as_str(), &[Tenant][..]),
+            way("isolated", ENTER, isolated.as_str(), &[]),
+        ];
+        let rounds = bench.race(&ways, 20).await;
+        report.add(
+            &format!("search, {name}: time, isolated ÷ by hand"),
+            "",
+            &ratios(&rounds, |spent| spent[1].time() / spent[0].time()),
+            Target::AtMost(1.1),
+            json!({"byRunTime": ratios_median(&rounds, |spent| spent[1].run() / spent[0].run()),
+                "microseconds": micros(&rounds, 1), "byHand": micros(&rounds, 0)}),
+        );
+    }
+}
