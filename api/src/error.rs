@@ -24,10 +24,13 @@ pub fn status(sqlstate: &str) -> Option<StatusCode> {
         "TN101" | "TN102" | "TN103" | "TN202" | "TN301" | "TN304" | "TN412" | "TN413" | "TN502"
         | "TN507" | "TN508" | "23505" => StatusCode::CONFLICT,
         "TN302" => StatusCode::GONE,
-        // Idempotency, functions and soft delete.
+        // Resources.
+        "TN414" => StatusCode::PRECONDITION_FAILED,
+        "TN420" => StatusCode::BAD_REQUEST,
+        // Cursors, idempotency, functions and soft delete.
         "TN417" => StatusCode::UNPROCESSABLE_ENTITY,
         "TN418" => StatusCode::CONFLICT,
-        "TN419" | "TN421" | "TN422" | "TN423" => StatusCode::BAD_REQUEST,
+        "TN415" | "TN419" | "TN421" | "TN422" | "TN423" => StatusCode::BAD_REQUEST,
         "TN424" => StatusCode::NOT_FOUND,
         // RAISE EXCEPTION of a function or trigger of the DBA's, without a code of its own.
         "P0001" => StatusCode::BAD_REQUEST,
@@ -47,6 +50,9 @@ pub fn status(sqlstate: &str) -> Option<StatusCode> {
         }
         "TN430" | "TN431" | "TN432" | "TN433" | "TN434" | "TN435" | "TN436" | "TN437" | "TN438"
         | "TN439" => StatusCode::INTERNAL_SERVER_ERROR,
+        "TN440" | "TN441" | "TN442" | "TN443" | "TN444" | "TN445" | "TN446" | "TN447" | "TN448" => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
         "TN701" | "TN702" | "TN703" | "TN704" | "TN705" | "TN706" | "TN707" | "TN708" | "TN709"
         | "TN820" | "TN821" | "TN822" | "TN823" | "TN824" | "TN825" | "TN801" | "TN802"
         | "TN803" => StatusCode::INTERNAL_SERVER_ERROR,

@@ -12,8 +12,6 @@ use serde::Deserialize;
 use crate::db::Json;
 use crate::percent;
 
-const START: &[u8] = b"{\"data\":[";
-
 /// A longer query is left without links: they would repeat it up to four times.
 const LONGEST_QUERY: usize = 2048;
 
@@ -38,13 +36,16 @@ struct Told {
 /// The rows with their brackets, and the rest of the object after them, without its comma.
 /// `None` for what is no page.
 pub fn split(body: &[u8]) -> Option<(&[u8], &[u8])> {
-    if !body.starts_with(START) {
-        return None;
+    let mut rows = body;
+    for token in [&b"{"[..], b"\"data\"", b":"] {
+        rows = rows.trim_ascii_start().strip_prefix(token)?;
     }
-    let end = body.iter().rposition(|&byte| byte == b']')?;
-    let rows = body.get(START.len() - 1..=end)?;
-    let told = &body[end + 1..];
-    Some((rows, told.strip_prefix(b",").unwrap_or(told)))
+    let rows = rows.trim_ascii_start();
+    let end = rows.iter().rposition(|&byte| byte == b']')?;
+    let (rows, told) = rows.split_at(end + 1);
+    let told = told.trim_ascii_start();
+    rows.starts_with(b"[")
+        .then(|| (rows, told.strip_prefix(b",").unwrap_or(told)))
 }
 
 impl Page {
@@ -156,7 +157,12 @@ mod tests {
                 r#"{"data":[[1],[2]],"limit":2}"#,
                 Some(("[[1],[2]]", r#""limit":2}"#)),
             ),
+            (
+                r#"{"data" : [{}], "page" : 1}"#,
+                Some(("[{}]", r#" "page" : 1}"#)),
+            ),
             (r#"{"id":[1]}"#, None),
+            (r#"{"data":1,"a":[1]}"#, None),
             ("{}", None),
             ("", None),
         ] {
