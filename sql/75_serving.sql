@@ -110,42 +110,42 @@ $$;
 comment on function tenancy_private.view_faults(regclass) is
     'Why a view can''t be served: what of it would show more than the caller''s tenant and shared tables. No row: it can.';
 
-create function tenancy_private.kind_of(relation oid)
-    returns text
-    language sql stable strict
+-- Of a view, the tenant's column is the one that has the name and type of one that it
+-- reads. In PL/pgSQL, which plans what it calls once: there may be thousands to ask for.
+create function tenancy_private.standing_of(relation oid, out kind text, out tenant name)
+    language plpgsql stable strict
     set search_path = pg_catalog, pg_temp
 as $$
-    select case
-        when c.relpersistence = 't' then null
-        when c.relkind in ('r', 'p') and tenancy_private.tenant_column(c.oid) is not null then 'table'
-        when c.relkind in ('r', 'p') and tenancy_private.is_shared(c.oid) then 'shared'
-        when c.relkind = 'v' and not exists (select from tenancy_private.view_faults(c.oid)) then 'view'
-    end
-    from pg_class as c
-    where c.oid = kind_of.relation
-$$;
-comment on function tenancy_private.kind_of(oid) is
-    'What a relation is served as: table (isolated), shared, view. NULL: it must not be.';
-
--- Of a view, it is the column that has the name and type of one that it reads.
-create function tenancy_private.tenant_column_of(relation oid)
-    returns name
-    language sql stable strict
-    set search_path = pg_catalog, pg_temp
-as $$
-    select coalesce(tenancy_private.tenant_column(tenant_column_of.relation), (
-        select a.attname
-        from pg_class as c
-        join pg_attribute as a on a.attrelid = c.oid and a.atttypid = 'uuid'::regtype and not a.attisdropped
-        where c.oid = tenant_column_of.relation and c.relkind = 'v'
+declare
+    it record;
+begin
+    select c.relkind, c.relpersistence into it from pg_class as c where c.oid = standing_of.relation;
+    if not found or it.relpersistence = 't' then
+        return;
+    elsif it.relkind = 'v' then
+        perform from tenancy_private.view_faults(standing_of.relation);
+        kind := case when not found then 'view' end;
+        select a.attname into tenant
+        from pg_attribute as a
+        where a.attrelid = standing_of.relation and a.atttypid = 'uuid'::regtype and not a.attisdropped
           and a.attname in (
               select tenancy_private.tenant_column(p.object)
-              from tenancy_private.view_parts(c.oid) as p
+              from tenancy_private.view_parts(standing_of.relation) as p
               where p.class = 'pg_class'::regclass)
         order by a.attnum
-        limit 1))
+        limit 1;
+    elsif it.relkind in ('r', 'p') then
+        tenant := tenancy_private.tenant_column(standing_of.relation);
+        if tenant is not null then
+            kind := 'table';
+        elsif tenancy_private.is_shared(standing_of.relation) then
+            kind := 'shared';
+        end if;
+    end if;
+end
 $$;
-comment on function tenancy_private.tenant_column_of(oid) is 'The column of a table or view that holds the tenant; NULL where none does.';
+comment on function tenancy_private.standing_of(oid) is
+    'What a relation is served as: table (isolated), shared, view; NULL: it must not be. And the column that holds the tenant, if one does.';
 
 -- A definer: the registry is readable by nobody.
 create function tenancy_private.served_resources(wanted text)
@@ -156,7 +156,7 @@ create function tenancy_private.served_resources(wanted text)
     language sql stable
     security definer set search_path = pg_catalog, pg_temp
 as $$
-    select r.resource, r.relation::oid, k.kind, tenancy_private.tenant_column_of(r.relation), r.columns,
+    select r.resource, r.relation::oid, k.kind, k.tenant, r.columns,
         case k.kind when 'table' then r.insertable when 'view' then coalesce(r.insertable, '{}') else '{}' end,
         case k.kind when 'table' then r.updatable when 'view' then coalesce(r.updatable, '{}') else '{}' end,
         case k.kind when 'view' then coalesce(r.filterable, '{}') else r.filterable end,
@@ -165,7 +165,7 @@ as $$
         case k.kind when 'view' then array(
             select p.object from tenancy_private.view_parts(r.relation) as p where p.class = 'pg_class'::regclass) end
     from tenancy.exposed_resources as r
-    cross join lateral tenancy_private.kind_of(r.relation) as k (kind)
+    cross join lateral tenancy_private.standing_of(r.relation) as k
     where not r.is_hidden and k.kind is not null
       and (served_resources.wanted is null or r.resource = served_resources.wanted)
 $$;

@@ -176,7 +176,7 @@ begin atomic
         format('is exposed and not served: %s is neither isolated nor shared nor a view of such alone', r.relation),
         format('select tenancy.hide_table(%L)', r.resource)
     from tenancy.exposed_resources as r
-    where not r.is_hidden and tenancy_private.kind_of(r.relation) is null
+    where not r.is_hidden and (tenancy_private.standing_of(r.relation)).kind is null
     union all
     select 'warning', s.relation::text, 'is declared shared, and has tenants since',
         format('select tenancy.unshare_table(%L)', s.relation)

@@ -25,7 +25,7 @@ begin
             using errcode = 'TN430', hint = 'Expose a table, or a view with security_invoker.';
     end if;
     execute format('lock table %s in access share mode', refuse_exposure.relation);
-    if tenancy_private.kind_of(refuse_exposure.relation) is not null then
+    if (tenancy_private.standing_of(refuse_exposure.relation)).kind is not null then
         return;
     elsif it.relkind = 'v' then
         select * into fault from tenancy_private.view_faults(refuse_exposure.relation) limit 1;
@@ -78,7 +78,7 @@ create function tenancy_private.refuse_columns(relation regclass, what text, wan
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    kind constant text := tenancy_private.kind_of(refuse_columns.relation);
+    standing constant record := tenancy_private.standing_of(refuse_columns.relation);
     is_written constant boolean := what in ('insertable', 'updatable');
     listed name;
     it record;
@@ -98,8 +98,8 @@ begin
             when not found then 'and there is no such column'
             when not listed = any (columns) then 'which is not among columns'
             when not is_written then null
-            when kind = 'shared' then 'and nothing of a shared table can be written'
-            when listed = tenancy_private.tenant_column_of(refuse_columns.relation) then 'which holds the tenant, and that is the context''s to choose'
+            when standing.kind = 'shared' then 'and nothing of a shared table can be written'
+            when listed = standing.tenant then 'which holds the tenant, and that is the context''s to choose'
             when it.attgenerated <> '' or it.attidentity = 'a' then 'which the database generates'
             when not it.is_auto_updatable then 'which PostgreSQL can''t write through this view'
         end;
@@ -133,13 +133,15 @@ create function tenancy_private.refuse_key(relation regclass, wanted name[], col
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    kind constant text := tenancy_private.kind_of(refuse_key.relation);
-    tenant constant name := tenancy_private.tenant_column_of(refuse_key.relation);
     present constant name[] := tenancy_private.primary_key(refuse_key.relation);
-    key name[] := case kind when 'table' then array_remove(present, tenant) when 'shared' then present else wanted end;
+    kind text;
+    tenant name;
+    key name[];
     reason text;
     way_out text;
 begin
+    select s.kind, s.tenant into kind, tenant from tenancy_private.standing_of(refuse_key.relation) as s;
+    key := case kind when 'table' then array_remove(present, tenant) when 'shared' then present else wanted end;
     perform tenancy_private.refuse_columns(refuse_key.relation, 'key', wanted, columns);
     if kind = 'view' and wanted is null then
         reason := 'nothing tells the rows of a view apart';

@@ -3,118 +3,129 @@
  * routes, and what it documents of them.
  */
 
-create function tenancy_private.check_choices(relation oid, attnum smallint)
+create function tenancy_private.choices_of(definition text)
     returns json
-    language sql stable strict
+    language sql immutable strict
 begin atomic
-    select json_agg(replace(c.literal[1], '''''', ''''))
-    from (
-        select l.literal
-        from pg_catalog.pg_constraint as k
-        cross join lateral regexp_match(pg_get_constraintdef(k.oid),
-            '^CHECK \(+[^()]*\)?(?:::text)? = ANY \(+ARRAY\[((?:''(?:[^'']|'''')*''::[a-z ]+(?:, )?)+)\]\)?(?:::text\[\])?\)+(?: NOT VALID)?$') as d (list)
-        cross join lateral regexp_matches(d.list[1], '''((?:[^'']|'''')*)''::', 'g') as l (literal)
-        where k.conrelid = check_choices.relation and k.contype = 'c' and k.conkey = array[check_choices.attnum]
-    ) as c
-    having count(*) > 0;
+    select json_agg(replace(l.literal[1], '''''', ''''))
+    from regexp_match(definition,
+        '^CHECK \(+[^()]*\)?(?:::text)? = ANY \(+ARRAY\[((?:''(?:[^'']|'''')*''::[a-z ]+(?:, )?)+)\]\)?(?:::text\[\])?\)+(?: NOT VALID)?$') as d (list)
+    cross join lateral regexp_matches(d.list[1], '''((?:[^'']|'''')*)''::', 'g') as l (literal);
 end;
-comment on function tenancy_private.check_choices(oid, smallint) is
-    'The texts that a check of the form column in (…) allows; NULL without one.';
+comment on function tenancy_private.choices_of(text) is
+    'The texts that a check of the form column in (…) allows, by its definition; NULL of another.';
 
-create function tenancy_private.described_fields(
-    relation oid, tenant name, columns name[], insertable name[], updatable name[], filterable name[], sortable name[]
-)
-    returns json
+-- One query for all, which joins the catalog once however many there are.
+create function tenancy_private.described_fields()
+    returns table (
+        resource text, relation oid, kind text, tenant name, insertable name[], updatable name[], key name[], shown name[], fields json
+    )
     language sql stable
 begin atomic
-    select json_agg(json_build_object(
-        'name', tenancy_private.field_name(a.attname), 'column', a.attname,
-        'type', case when e.oid is null then b.typname else 'array' end, 'elementType', e.typname,
-        'isNullable', not (a.attnotnull or t.typnotnull),
-        'hasDefault', a.atthasdef or a.attidentity <> '' or t.typdefault is not null,
-        'isInsertable', w.is_writable and has_column_privilege(a.attrelid, a.attnum, 'insert')
-            and (insertable is null or a.attname = any (insertable)),
-        'isUpdatable', w.is_writable and has_column_privilege(a.attrelid, a.attnum, 'update')
-            and (updatable is null or a.attname = any (updatable)),
-        'isFilterable', a.attname is distinct from tenant
-            and case when filterable is null then w.is_indexed else a.attname = any (filterable) end,
-        'isSortable', a.attname is distinct from tenant and tenancy_private.is_ordered(b.oid)
-            and case when sortable is null then w.is_indexed else a.attname = any (sortable) end,
-        'maxLength', case when b.typname in ('varchar', 'bpchar') and w.modifier > 4 then w.modifier - 4 end,
-        'choices', case b.typtype
-            when 'e' then (
-                select json_agg(l.enumlabel order by l.enumsortorder) from pg_catalog.pg_enum as l where l.enumtypid = b.oid)
-            else tenancy_private.check_choices(a.attrelid, a.attnum) end,
-        'comment', col_description(a.attrelid, a.attnum)) order by a.attnum)
-    from pg_catalog.pg_attribute as a
-    join pg_catalog.pg_type as t on t.oid = a.atttypid
-    join pg_catalog.pg_type as b
-        on b.oid = case t.typtype when 'd' then tenancy_private.base_type(t.oid) else t.oid end
-    left join pg_catalog.pg_type as x on b.typcategory = 'A' and x.oid = b.typelem
-    left join pg_catalog.pg_type as e
-        on e.oid = case x.typtype when 'd' then tenancy_private.base_type(x.oid) else x.oid end
-    cross join lateral (
-        select a.attname is distinct from tenant and a.attgenerated = '' and a.attidentity <> 'a'
-                and not (a.attname = 'deleted_at' and tenancy_private.is_soft_deleted(a.attrelid)) as is_writable,
-            case t.typtype when 'd' then t.typtypmod else a.atttypmod end as modifier,
-            exists (
-                select from pg_catalog.pg_index as i
-                where i.indrelid = a.attrelid and i.indisvalid and i.indpred is null and a.attnum = any (i.indkey)) as is_indexed
-    ) as w
-    where a.attrelid = described_fields.relation and a.attnum > 0 and not a.attisdropped
-      and (described_fields.columns is null or a.attname = any (described_fields.columns))
-      and has_column_privilege(a.attrelid, a.attnum, 'select');
-end;
-comment on function tenancy_private.described_fields(oid, name, name[], name[], name[], name[], name[]) is
-    'The fields of a resource that the caller may read, and what the caller may do with each.';
-
-create function tenancy_private.described_key(relation oid, tenant name, key name[])
-    returns name[]
-    language sql stable
-begin atomic
-    select coalesce(key, (
-        select array_agg(a.attname order by u.place)
+    with served as materialized (
+        select s.* from tenancy_private.served_resources(null) as s
+    ), indexed as materialized (
+        select distinct i.indrelid as relation, u.attnum
         from pg_catalog.pg_index as i
-        cross join lateral unnest(i.indkey) with ordinality as u (number, place)
-        join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = u.number
-        where i.indrelid = relation and i.indisprimary and u.place <= i.indnkeyatts
-          and a.attname is distinct from tenant));
+        cross join lateral unnest(i.indkey) as u (attnum)
+        where i.indisvalid and i.indpred is null and i.indrelid in (select s.relation from served as s)
+    ), choice as materialized (
+        select k.conrelid as relation, k.conkey[1] as attnum,
+            min(tenancy_private.choices_of(pg_get_constraintdef(k.oid))::text) as choices
+        from pg_catalog.pg_constraint as k
+        where k.contype = 'c' and cardinality(k.conkey) = 1 and k.conrelid in (select s.relation from served as s)
+        group by 1, 2
+    ), own as materialized (
+        select s.*, a.attname, a.attnum, a.attnotnull, a.atthasdef, a.attidentity, t.typnotnull, t.typdefault, b.oid as base,
+            case when e.oid is null then b.typname else 'array' end as type, e.typname as element_type, b.typtype,
+            case t.typtype when 'd' then t.typtypmod else a.atttypmod end as modifier,
+            a.attname is distinct from s.tenant as is_choosable,
+            a.attname is distinct from s.tenant and a.attgenerated = '' and a.attidentity <> 'a'
+                and not (a.attname = 'deleted_at' and tenancy_private.is_soft_deleted(s.relation)) as is_writable
+        from served as s
+        join pg_catalog.pg_attribute as a on a.attrelid = s.relation and a.attnum > 0 and not a.attisdropped
+        join pg_catalog.pg_type as t on t.oid = a.atttypid
+        join pg_catalog.pg_type as b
+            on b.oid = case t.typtype when 'd' then tenancy_private.base_type(t.oid) else t.oid end
+        left join pg_catalog.pg_type as x on b.typcategory = 'A' and x.oid = b.typelem
+        left join pg_catalog.pg_type as e
+            on e.oid = case x.typtype when 'd' then tenancy_private.base_type(x.oid) else x.oid end
+        where (s.columns is null or a.attname = any (s.columns))
+          and has_column_privilege(s.relation, a.attnum, 'select')
+    )
+    select o.resource, o.relation, o.kind, o.tenant, o.insertable, o.updatable, o.key, array_agg(o.attname), json_agg(json_build_object(
+        'name', tenancy_private.field_name(o.attname), 'column', o.attname,
+        'type', o.type, 'elementType', o.element_type,
+        'isNullable', not (o.attnotnull or o.typnotnull),
+        'hasDefault', o.atthasdef or o.attidentity <> '' or o.typdefault is not null,
+        'isInsertable', o.is_writable and has_column_privilege(o.relation, o.attnum, 'insert')
+            and (o.insertable is null or o.attname = any (o.insertable)),
+        'isUpdatable', o.is_writable and has_column_privilege(o.relation, o.attnum, 'update')
+            and (o.updatable is null or o.attname = any (o.updatable)),
+        'isFilterable', o.is_choosable
+            and case when o.filterable is null then i.attnum is not null else o.attname = any (o.filterable) end,
+        'isSortable', o.is_choosable and tenancy_private.is_ordered(o.base)
+            and case when o.sortable is null then i.attnum is not null else o.attname = any (o.sortable) end,
+        'maxLength', case when o.type in ('varchar', 'bpchar') and o.modifier > 4 then o.modifier - 4 end,
+        'choices', case o.typtype
+            when 'e' then (
+                select json_agg(l.enumlabel order by l.enumsortorder) from pg_catalog.pg_enum as l where l.enumtypid = o.base)
+            else c.choices::json end,
+        'comment', col_description(o.relation, o.attnum)) order by o.attnum)
+    from own as o
+    left join indexed as i on i.relation = o.relation and i.attnum = o.attnum
+    left join choice as c on c.relation = o.relation and c.attnum = o.attnum
+    group by o.resource, o.relation, o.kind, o.tenant, o.insertable, o.updatable, o.key;
 end;
-comment on function tenancy_private.described_key(oid, name, name[]) is
-    'The columns that an id of a resource is made of: the given ones, or the primary key''s beside the tenant.';
+comment on function tenancy_private.described_fields() is
+    'Of each resource the columns that the caller may read, and what the caller may do with each.';
 
 create function tenancy_private.described_resources()
     returns json
     language sql stable
 begin atomic
-    with served as materialized (
-        select s.*, tenancy_private.described_key(s.relation, s.tenant, s.key) as id
-        from tenancy_private.served_resources(null) as s
+    with described as materialized (
+        select d.* from tenancy_private.described_fields() as d
+    ), primary_key as materialized (
+        select d.resource, array_agg(a.attname order by u.place) as columns
+        from described as d
+        join pg_catalog.pg_index as i on i.indrelid = d.relation and i.indisprimary
+        cross join lateral unnest(i.indkey) with ordinality as u (attnum, place)
+        join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = u.attnum
+        where u.place <= i.indnkeyatts and a.attname is distinct from d.tenant
+        group by d.resource
     ), readable as materialized (
-        select s.*
-        from served as s
-        where (s.columns is null or s.id <@ s.columns)
-          and (select bool_and(has_column_privilege(s.relation, i.name, 'select')) from unnest(s.id) as i (name))
-    ), include as (
-        -- What one column beside the tenant refers to: project_id of projects (tenant_id, id) is "project".
-        select c.resource, tenancy_private.field_name(left(a.attname, -length(b.attname) - 1)) as name,
-            min(p.resource collate "C") as parent, tenancy_private.field_name(a.attname) as field
+        select d.*, coalesce(d.key, p.columns) as id
+        from described as d
+        left join primary_key as p on p.resource = d.resource
+        -- As the row functions: who may not read the key has no resource.
+        where coalesce(d.key, p.columns) <@ d.shown
+    ), target as materialized (
+        select r.relation, r.kind, r.shown, r.resource from readable as r where r.kind <> 'view'
+    ), reference as materialized (
+        select distinct c.resource, c.shown, f.name as field, r.target, r.target_column, p.resource as parent,
+            case when f.name ~ '.Id$' then left(f.name, -2) else tenancy_private.field_name(p.resource) end as name
         from readable as c
-        join pg_catalog.pg_constraint as k on k.conrelid = c.relation and k.contype = 'f'
-        join readable as p on p.relation = k.confrelid and p.kind in ('table', 'shared')
+        join (select distinct k.conrelid from pg_catalog.pg_constraint as k where k.contype = 'f') as k on k.conrelid = c.relation
+        cross join lateral tenancy_private.to_one_references(c.relation) as r
+        cross join lateral (select tenancy_private.field_name(r.column_name) as name) as f
+        join pg_catalog.pg_attribute as a on a.attrelid = c.relation and a.attname = r.column_name
+        join pg_catalog.pg_attribute as b on b.attrelid = r.target and b.attname = r.target_column
         cross join lateral (
-            select array_agg(u.child) as children, array_agg(u.parent) as parents
-            from unnest(k.conkey, k.confkey) as u (child, parent)
-            join pg_catalog.pg_attribute as t on t.attrelid = k.conrelid and t.attnum = u.child
-            where t.attname is distinct from c.tenant
-        ) as u
-        join pg_catalog.pg_attribute as a on a.attrelid = k.conrelid and a.attnum = u.children[1]
-        join pg_catalog.pg_attribute as b on b.attrelid = k.confrelid and b.attnum = u.parents[1]
-        where cardinality(u.children) = 1 and right(a.attname, length(b.attname) + 1) = '_' || b.attname
-          and p.id = array[b.attname]
-          and (c.columns is null or a.attname = any (c.columns))
-          and has_column_privilege(c.relation, a.attnum, 'select')
-        group by c.resource, a.attname, b.attname
+            select min(s.resource collate "C") as resource
+            from target as s
+            where s.relation = r.target and s.kind = case when r.has_tenant then 'table' else 'shared' end
+              and r.target_column = any (s.shown)
+        ) as p
+        where p.resource is not null
+          and tenancy_private.base_type(a.atttypid) = tenancy_private.base_type(b.atttypid)
+          and r.column_name = any (c.shown)
+    ), include as materialized (
+        select r.resource, json_agg(json_build_object('name', r.name, 'resource', r.parent, 'field', r.field) order by r.name) as includes
+        from (select r.*, count(*) over (partition by r.resource, r.name) as number from reference as r) as r
+        where r.number = 1
+          and not exists (select from unnest(r.shown) as s (name) where tenancy_private.field_name(s.name) = r.name)
+        group by r.resource
     )
     select coalesce(json_agg(json_build_object(
         'name', r.resource, 'kind', r.kind, 'comment', obj_description(r.relation, 'pg_class'),
@@ -127,12 +138,9 @@ begin atomic
             or ((r.kind = 'table' or r.insertable <> '{}' or r.updatable <> '{}')
                 and has_table_privilege(r.relation, 'delete'))),
         'isSoftDeleted', tenancy_private.is_soft_deleted(r.relation),
-        'fields', tenancy_private.described_fields(
-            r.relation, r.tenant, r.columns, r.insertable, r.updatable, r.filterable, r.sortable),
-        'includes', coalesce((
-            select json_agg(json_build_object('name', i.name, 'resource', i.parent, 'field', i.field) order by i.name)
-            from include as i where i.resource = r.resource), '[]')) order by r.resource collate "C"), '[]')
-    from readable as r;
+        'fields', r.fields, 'includes', coalesce(i.includes, '[]')) order by r.resource collate "C"), '[]')
+    from readable as r
+    left join include as i on i.resource = r.resource;
 end;
 comment on function tenancy_private.described_resources() is
     'The resources that the caller may read: name, kind, key, fields, includes.';
@@ -141,13 +149,14 @@ create function tenancy.resources(known_version text default null)
     returns json
     language sql stable
 begin atomic
-    select json_build_object('version', v.version, 'resources', d.resources, 'functions', d.functions)
-    from (
-        select tenancy_private.described_resources() as resources, json '[]' as functions
-    ) as d
-    cross join lateral (
-        select left(encode(sha256(convert_to(d.resources::text || d.functions::text, 'UTF8')), 'hex'), 32) as version
-    ) as v
+    with described as materialized (
+        select tenancy_private.described_resources() as resources, tenancy_private.described_functions(current_user) as functions
+    ), versioned as materialized (
+        select d.*, left(encode(sha256(convert_to(d.resources::text || d.functions::text, 'UTF8')), 'hex'), 32) as version
+        from described as d
+    )
+    select json_build_object('version', v.version, 'resources', v.resources, 'functions', v.functions)
+    from versioned as v
     where v.version is distinct from resources.known_version;
 end;
 comment on function tenancy.resources(text) is

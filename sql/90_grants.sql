@@ -165,9 +165,8 @@ grant execute on function
     tenancy_private.served_resources(text),
     tenancy_private.to_one_references(oid),
     tenancy_private.base_type(oid),
-    tenancy_private.check_choices(oid, smallint),
-    tenancy_private.described_fields(oid, name, name[], name[], name[], name[], name[]),
-    tenancy_private.described_key(oid, name, name[]),
+    tenancy_private.choices_of(text),
+    tenancy_private.described_fields(),
     tenancy_private.described_resources(),
     tenancy_private.described_functions()
     to tenancy_app;
