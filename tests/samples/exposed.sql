@@ -74,3 +74,33 @@ grant select on public.graduates to tenancy_app;
 select tenancy.expose_table(t.name::regclass)
 from unnest(array['public.students', 'public.courses', 'public.enrolments', 'public.samples', 'public.countries']) as t (name);
 select tenancy.expose_table('public.graduates', key => '{id,course}', filterable => '{name}', sortable => '{}');
+
+select tenancy.enable_soft_delete('public.students');
+select tenancy.enable_soft_delete('public.samples');
+
+create function public.enrol(student_id uuid, course text, remark text default null)
+    returns public.enrolments
+    language sql volatile
+begin atomic
+    insert into public.enrolments (student_id, course, remark)
+    values (enrol.student_id, enrol.course, enrol.remark)
+    returning *;
+end;
+comment on function public.enrol(uuid, text, text) is 'Puts a student into a course.';
+
+create function public.grades(at_least smallint)
+    returns table (course text, student uuid, grade smallint)
+    language sql stable
+begin atomic
+    select e.course, e.student_id, e.grade from public.enrolments as e where e.grade >= at_least;
+end;
+
+create function public.add_up(numbers integer[], scale numeric default 1)
+    returns numeric
+    language sql immutable
+begin atomic
+    select scale * sum(n.number) from unnest(numbers) as n (number);
+end;
+
+select tenancy.expose_function(f.name::regprocedure)
+from unnest(array['public.enrol(uuid,text,text)', 'public.grades(smallint)', 'public.add_up(integer[],numeric)']) as f (name);

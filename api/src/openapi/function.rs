@@ -53,10 +53,16 @@ pub fn operation(function: &Function, id: &str, shape: &Shape) -> Value {
 
 fn returns(function: &Function) -> Value {
     let returns = &function.returns;
-    let one = match returns.kind.as_str() {
-        // A row, whose fields the catalog doesn't tell.
-        "record" | "void" => json!({}),
-        _ => nullable(Type::from(returns).read()),
+    let one = match &returns.fields {
+        Some(columns) => {
+            let fields: Vec<(&str, Value)> = columns
+                .iter()
+                .map(|column| (&*column.name, nullable(Type::from(column).read())))
+                .collect();
+            nullable(object(&fields, &[]))
+        }
+        None if returns.kind == "void" => json!({"type": "null"}),
+        None => nullable(Type::from(returns).read()),
     };
     if returns.is_set { array(one) } else { one }
 }

@@ -124,8 +124,7 @@ const TAGS: &str = "^([*]|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$";
 pub fn components() -> Value {
     let header = |name: &str, what: &str, schema: Value| json!({"name": name, "in": "header", "description": what, "schema": schema});
     let whole = |most: u32, default: u32| json!({"type": "integer", "minimum": 1, "maximum": most, "default": default});
-    let tags =
-        json!({"type": "string", "pattern": TAGS, "examples": ["\"Cz0JtyKeXMNj6Yw2y0mQ0w\""]});
+    let tags = json!({"type": "string", "minLength": 1, "pattern": TAGS, "examples": ["\"Cz0JtyKeXMNj6Yw2y0mQ0w\""]});
     json!({
         "page": query("page", "Which page, from 1.", whole(1_000_000, 1)),
         "limit": query("limit", "Rows on a page.", whole(100, 20)),

@@ -107,21 +107,17 @@ impl Described<'_> {
     }
 
     pub fn example_of_change(&self) -> Value {
-        let refers = |field: &&Field| {
-            self.resource
-                .includes
-                .iter()
-                .any(|one| one.field == field.name)
-        };
         let updatable = || {
             self.resource
                 .fields
                 .iter()
                 .filter(|field| field.is_updatable)
         };
-        // One that leads nowhere else, if there is one.
+        // An id might lead somewhere, and an example leads nowhere.
+        let is_plain = |field: &&Field| field.kind != "uuid";
         let field = updatable()
-            .find(|field| !refers(field))
+            .find(|field| is_plain(field) && is_required(field))
+            .or_else(|| updatable().find(is_plain))
             .or_else(|| updatable().next());
         let row: Map<String, Value> = field
             .map(|field| (field.name.clone(), Type::from(field).example()))

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::catalog::{Argument, Field, Returns};
+use crate::catalog::{Argument, Field, Returned, Returns};
 use crate::openapi::schema::{given_text, nullable, text, time, uuid, with};
 
 /// What is known of a value.
@@ -33,6 +33,16 @@ impl<'a> From<&'a Argument> for Type<'a> {
         Self {
             kind: &argument.kind,
             element: argument.element_type.as_deref(),
+            ..Self::default()
+        }
+    }
+}
+
+impl<'a> From<&'a Returned> for Type<'a> {
+    fn from(column: &'a Returned) -> Self {
+        Self {
+            kind: &column.kind,
+            element: column.element_type.as_deref(),
             ..Self::default()
         }
     }
