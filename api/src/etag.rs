@@ -13,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::db::Json;
+use crate::page::Page;
 use crate::problem::{Problem, Result};
 
 /// Bytes of the digest in a tag: so many that nobody finds two contents of one tag.
@@ -20,19 +21,37 @@ const DIGEST: usize = 16;
 /// Characters that such a tag has.
 const CHARACTERS: usize = 22;
 
-/// The tag of an answer, without its quotes.
+/// The tag of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tag(String);
+pub struct Tag {
+    /// Without its quotes.
+    opaque: String,
+    /// Says that the content means the same, but not that it is the same bytes.
+    is_weak: bool,
+}
 
 impl Tag {
-    pub fn of(content: &Json) -> Self {
-        let digest = Sha256::digest(content.as_bytes());
-        Self(URL_SAFE_NO_PAD.encode(&digest[..DIGEST]))
+    pub fn of(row: &Json) -> Self {
+        Self::new(row.as_bytes(), false)
+    }
+
+    /// A page's cursor is sealed anew each time, and leads to the same place.
+    pub fn of_page(page: &Page) -> Self {
+        Self::new(page.but_for_cursor(), true)
+    }
+
+    fn new(content: &[u8], is_weak: bool) -> Self {
+        let digest = Sha256::digest(content);
+        Self {
+            opaque: URL_SAFE_NO_PAD.encode(&digest[..DIGEST]),
+            is_weak,
+        }
     }
 
     /// The header that tells it.
     pub fn header(&self) -> Option<[(HeaderName, HeaderValue); 1]> {
-        let value = HeaderValue::try_from(format!("\"{}\"", self.0)).ok()?;
+        let weak = if self.is_weak { "W/" } else { "" };
+        let value = HeaderValue::try_from(format!("{weak}\"{}\"", self.opaque)).ok()?;
         Some([(header::ETAG, value)])
     }
 }
@@ -42,8 +61,12 @@ pub struct IfNoneMatch(Option<Tags>);
 
 impl IfNoneMatch {
     /// The answer with its tag, or 304 without a body where the client has it.
-    pub fn answer(&self, content: Json, more: impl IntoResponseParts) -> Response {
-        let tag = Tag::of(&content);
+    pub fn answer(
+        &self,
+        tag: Tag,
+        content: impl IntoResponse,
+        more: impl IntoResponseParts,
+    ) -> Response {
         match self.has(&tag) {
             true => (StatusCode::NOT_MODIFIED, tag.header(), more, ()).into_response(),
             false => (tag.header(), more, content).into_response(),
@@ -56,7 +79,9 @@ impl IfNoneMatch {
             None => false,
             Some(Tags::Any) => true,
             // Weak or strong: both say that the client needs no other copy.
-            Some(Tags::These(tags)) => tags.iter().any(|given| given.opaque == tag.0.as_bytes()),
+            Some(Tags::These(tags)) => tags
+                .iter()
+                .any(|given| given.opaque == tag.opaque.as_bytes()),
         }
     }
 }
@@ -194,13 +219,34 @@ mod tests {
     fn a_tag_is_half_a_sha_256_in_base64() {
         let tag = Tag::of(&Json::parse(br#"{"id":"1"}"#).unwrap());
         // printf '{"id":"1"}' | openssl dgst -sha256 -binary | head -c 16 | basenc --base64url
-        assert_eq!(tag.0, "WBGWf1QNMA0kmrMK5oE1mg");
-        assert_eq!(tag.0.len(), CHARACTERS);
+        assert_eq!(tag.opaque, "WBGWf1QNMA0kmrMK5oE1mg");
+        assert_eq!(tag.opaque.len(), CHARACTERS);
+    }
+
+    #[test]
+    fn a_page_has_the_same_tag_whatever_its_cursor_looks_like() {
+        let tag = |page: &str| Tag::of_page(&Page(Json::parse(page.as_bytes()).unwrap()));
+        let one = tag(r#"{"data":[1],"page":1,"nextCursor":"abc"}"#);
+        assert_eq!(one, tag(r#"{"data":[1],"page":1,"nextCursor":"xyz"}"#));
+        assert!(one.header().unwrap()[0].1.as_bytes().starts_with(b"W/\""));
+        for other in [
+            r#"{"data":[1],"page":1}"#,
+            r#"{"data":[2],"page":1,"nextCursor":"abc"}"#,
+            r#"{"data":[1],"page":2,"nextCursor":"abc"}"#,
+        ] {
+            assert_ne!(one, tag(other), "{other}");
+        }
+        // What looks like a cursor within a row is content.
+        let row = |n| tag(&format!(r#"{{"data":[{{"nextCursor":"{n}"}}],"page":1}}"#));
+        assert_ne!(row(1), row(2));
     }
 
     #[test]
     fn a_client_that_has_it_under_a_weak_or_a_strong_tag_or_any_has_it() {
-        let tag = Tag("abc".to_owned());
+        let tag = Tag {
+            opaque: "abc".to_owned(),
+            is_weak: false,
+        };
         for (values, expected) in [
             (&[][..], false),
             (&["*"], true),

@@ -49,6 +49,16 @@ pub fn split(body: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 impl Page {
+    /// The page up to its cursor, which comes last where there is one.
+    pub fn but_for_cursor(&self) -> &[u8] {
+        const CURSOR: &[u8] = b"\"nextCursor\":";
+        let body = self.0.as_bytes();
+        let told = split(body).map_or(body, |(_, told)| told);
+        let place = told.windows(CURSOR.len()).position(|part| part == CURSOR);
+        let kept = place.map_or(told.len(), |place| place + CURSOR.len());
+        &body[..body.len() - told.len() + kept]
+    }
+
     /// The `Link` of a page that was asked for by this path and query (RFC 8288).
     pub fn links(&self, path: &str, query: &str) -> Option<Links> {
         let (_, told) = split(self.0.as_bytes())?;

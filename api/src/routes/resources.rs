@@ -18,7 +18,7 @@ use crate::db::{Db, Json};
 use crate::etag::{IfMatch, IfNoneMatch, Tag};
 use crate::exposed::{Exposed, ExposedFunction, ExposedRow};
 use crate::idempotency::IdempotencyKey;
-use crate::page::{IsPage, Page};
+use crate::page::Page;
 use crate::prefer::{Prefer, Return};
 use crate::problem::{Problem, Result};
 use crate::{query, row_id};
@@ -65,7 +65,7 @@ async fn list(
     let query = query::parse(&raw)?;
     let page = Page(db.list(caller, exposed.name(), query).await?);
     let links = page.links(uri.path(), &raw);
-    Ok(if_none_match.answer(page.0, (links, IsPage)))
+    Ok(if_none_match.answer(Tag::of_page(&page), page, links))
 }
 
 /// `GET /{resource}/{id}`
@@ -78,7 +78,7 @@ async fn read(
 ) -> Result<Response> {
     let query = query::parse(raw.as_deref().unwrap_or_default())?;
     let row = db.get(caller, resource.name(), id, query).await?;
-    Ok(if_none_match.answer(row, ()))
+    Ok(if_none_match.answer(Tag::of(&row), row, ()))
 }
 
 /// `POST /{resource}`: a new row, at the Location that the answer names; or an array of them.
