@@ -42,16 +42,15 @@ async fn keep_reading(app: &App, changed: &Notify) {
     loop {
         sleep(SHORTEST_PAUSE).await;
         // A database that has not accepted this service is not asked for anything.
-        if app.pool().is_accepted()
-            && let Err(reason) = read(app).await
-        {
-            tracing::warn!(reason, "can't ask the database what is exposed");
-            sleep(app.catalog_settings().catalog_refresh).await;
-            continue;
-        }
-        let wait = match app.catalog().is_known() {
-            true => app.catalog_settings().catalog_refresh,
+        let wait = match app.pool().is_accepted() {
             false => SHORTEST_PAUSE,
+            true => match read(app).await {
+                Ok(()) => app.catalog_refresh(),
+                Err(reason) => {
+                    tracing::warn!(reason, "can't ask the database what is exposed");
+                    LONGEST_PAUSE.min(app.catalog_refresh())
+                }
+            },
         };
         // Over, or announced: both mean to look.
         let _ = timeout(wait, changed.notified()).await;
@@ -67,7 +66,7 @@ async fn keep_listening(app: &App, changed: &Notify) {
         let started = Instant::now();
         let ended = db::listen(app.database_config(), || changed.notify_one()).await;
         let reason = ended.err().map(|error| error.to_string());
-        tracing::debug!(reason, "the connection that listens has ended");
+        tracing::warn!(reason, "nothing is heard of what is exposed; trying again");
         // One that lasted is made anew at once.
         if started.elapsed() > LONGEST_PAUSE {
             pause = SHORTEST_PAUSE;

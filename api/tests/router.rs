@@ -37,9 +37,12 @@ fn app() -> App {
 /// What the database would have said is exposed.
 fn catalog() -> Catalog {
     let resource = |name: &str, is_writable: bool, key: Value| json!({"name": name, "kind": "table", "key": key, "isWritable": is_writable});
+    let mut notes = resource("notes", true, json!(["id"]));
+    notes["isSoftDeleted"] = json!(true);
     let catalog = json!({
         "version": "1",
         "resources": [
+            notes,
             resource("tasks", true, json!(["id"])),
             resource("projects", true, json!(["id"])),
             resource("countries", false, json!(["code"])),
@@ -167,6 +170,7 @@ async fn without_a_token_every_route_of_a_tenant_is_closed() {
     routes.push(("GET", "/countries/de".to_owned()));
     routes.push(("GET", "/totals".to_owned()));
     routes.push(("POST", "/rpc/enrol".to_owned()));
+    routes.push(("POST", "/notes/1/restore".to_owned()));
     for (method, path) in routes {
         let answer = call(method, &path).await;
         assert_eq!(answer.status, 401, "{method} {path}");
@@ -240,6 +244,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
         ("PATCH", "/countries/de", "GET,HEAD"),
         ("DELETE", "/totals", "GET,HEAD"),
         ("GET", "/rpc/enrol", "POST"),
+        ("DELETE", "/notes/1/restore", "POST"),
         ("GET", "/auth/login", "POST"),
         ("POST", "/health", "GET,HEAD"),
     ] {

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Person, World};
+use tests::{Answer, World};
 
 const SCHOOL: &str = r#"
     create table students (
@@ -256,78 +256,4 @@ async fn a_head_tells_what_a_get_would() {
     }
     let request = world.api.request(Method::HEAD, &path);
     Answer::to(request).await.with_status(401);
-}
-
-async fn call(person: &Person<'_>, name: &str, arguments: Value) -> Answer {
-    person.post(&format!("/rpc/{name}"), arguments).await
-}
-
-#[tokio::test]
-async fn a_function_is_called_as_the_caller() {
-    let world = school().await;
-    let dba = world.database.superuser().await;
-    let functions = "
-        create function rename(student_id uuid, new_name text default 'Anonymous') returns students
-            language sql as 'update students set name = new_name where id = student_id returning *';
-        create function how_many() returns bigint language sql stable as 'select count(*) from students';
-        grant execute on function rename, how_many to tenancy_app;
-        select tenancy.expose_function('rename(uuid,text)');
-        select tenancy.expose_function('how_many()', 'how-many');";
-    dba.batch_execute(functions).await.unwrap();
-    let ann = world.api.owner_of("Acme").await;
-    let mallory = world.api.owner_of("Globex").await;
-    let student = ann.post("/students", json!({"name": "Nora"})).await.id();
-    wait_for_function(&world, "/rpc/rename").await;
-
-    assert_eq!(
-        call(&ann, "how-many", json!({}))
-            .await
-            .with_status(200)
-            .json(),
-        1
-    );
-    assert_eq!(
-        call(&mallory, "how-many", json!({}))
-            .await
-            .with_status(200)
-            .json(),
-        0
-    );
-    let arguments = json!({"studentId": student});
-    call(&mallory, "rename", arguments.clone())
-        .await
-        .with_status(200);
-    assert_eq!(
-        ann.get(&format!("/students/{student}")).await.json()["name"],
-        "Nora"
-    );
-    let renamed = call(&ann, "rename", arguments)
-        .await
-        .with_status(200)
-        .json();
-    assert_eq!(renamed["name"], "Anonymous");
-
-    let wrong = call(
-        &ann,
-        "rename",
-        json!({"studentId": student, "tenantId": "x"}),
-    )
-    .await;
-    wrong.is_problem(400);
-    assert_eq!(wrong.json()["errors"][0]["field"], "tenantId");
-    assert_eq!(
-        call(&ann, "drop", json!({})).await.with_status(404).code(),
-        "no_such_route"
-    );
-    let answer = ann.get("/rpc/rename").await;
-    assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
-}
-
-async fn wait_for_function(world: &World, path: &str) {
-    loop {
-        if world.api.post(path, json!({})).await.status == 401 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
 }

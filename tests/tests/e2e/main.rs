@@ -14,6 +14,7 @@ mod bad_token;
 mod browsers;
 mod cursors;
 mod crowd;
+mod calls;
 mod catalog;
 mod dump;
 mod envelope;
