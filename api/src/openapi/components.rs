@@ -53,7 +53,7 @@ fn headers() -> Value {
         "Location": header("Where the row is."),
         "Link": header("`next`, `prev` and `first` pages (RFC 8288)."),
         "ETag": {"description": "What the answer is like now: for If-None-Match, and that of a whole row for If-Match.", "schema": {
-            "type": "string", "pattern": "^\"[A-Za-z0-9_-]{22}\"$",
+            "type": "string", "pattern": "^(W/)?\"[A-Za-z0-9_-]{22}\"$",
         }},
         "Preference-Applied": header("The wish of `Prefer` that was granted."),
     })

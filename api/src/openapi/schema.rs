@@ -55,6 +55,9 @@ pub fn with(mut schema: Value, members: Value) -> Value {
 
 /// The same, or null.
 pub fn nullable(mut schema: Value) -> Value {
+    if schema["type"].as_array().is_some_and(|types| types.contains(&"null".into())) {
+        return schema;
+    }
     if let Some(Value::Array(choices)) = schema.get_mut("enum") {
         choices.push(Value::Null);
     }
@@ -104,5 +107,6 @@ mod tests {
             json!({"anyOf": [{"$ref": "#/components/schemas/Task"}, {"type": "null"}]})
         );
         assert_eq!(nullable(json!({})), json!({}));
+        assert_eq!(nullable(nullable(text())), nullable(text()));
     }
 }
