@@ -15,6 +15,19 @@ end;
 comment on function tenancy_private.choices_of(text) is
     'The texts that a check of the form column in (…) allows, by its definition; NULL of another.';
 
+create function tenancy_private.base_modifier(type oid)
+    returns integer
+    language sql stable strict
+begin atomic
+    with recursive below (base, modifier) as (
+        select t.typbasetype, t.typtypmod from pg_catalog.pg_type as t where t.oid = type
+        union all
+        select t.typbasetype, t.typtypmod from below as b join pg_catalog.pg_type as t on t.oid = b.base
+    )
+    select max(b.modifier) from below as b;
+end;
+comment on function tenancy_private.base_modifier(oid) is 'The modifier of the type below a domain, such as the 20 of varchar(20) and 4 more; -1: none.';
+
 -- One query for all, which joins the catalog once however many there are.
 create function tenancy_private.described_fields()
     returns table (
@@ -38,7 +51,7 @@ begin atomic
     ), own as materialized (
         select s.*, a.attname, a.attnum, a.attnotnull, a.atthasdef, a.attidentity, t.typnotnull, t.typdefault, b.oid as base,
             case when e.oid is null then b.typname else 'array' end as type, e.typname as element_type, b.typtype,
-            case t.typtype when 'd' then t.typtypmod else a.atttypmod end as modifier,
+            case t.typtype when 'd' then tenancy_private.base_modifier(t.oid) else a.atttypmod end as modifier,
             a.attname is distinct from s.tenant as is_choosable,
             a.attname is distinct from s.tenant and a.attgenerated = '' and a.attidentity <> 'a'
                 and not (a.attname = 'deleted_at' and tenancy_private.is_soft_deleted(s.relation)) as is_writable

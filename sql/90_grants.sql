@@ -165,6 +165,7 @@ grant execute on function
     tenancy_private.served_resources(text),
     tenancy_private.to_one_references(oid),
     tenancy_private.base_type(oid),
+    tenancy_private.base_modifier(oid),
     tenancy_private.choices_of(text),
     tenancy_private.described_fields(),
     tenancy_private.described_resources(),

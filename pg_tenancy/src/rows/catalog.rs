@@ -34,7 +34,7 @@ select pg_catalog.json_build_object(
             'quoted', pg_catalog.quote_ident(a.attname),
             'typeOid', b.oid::pg_catalog.int8,
             'declaredOid', t.oid::pg_catalog.int8,
-            'typeModifier', case when t.typtype = 'd' then t.typtypmod else a.atttypmod end,
+            'typeModifier', case when t.typtype = 'd' then d.modifier else a.atttypmod end,
             'typeName', pg_catalog.format_type(t.oid, null),
             'elementOid', case when b.typcategory = 'A' then b.typelem else 0 end::pg_catalog.int8,
             'isBuiltin', b.typnamespace = 'pg_catalog'::pg_catalog.regnamespace,
@@ -62,8 +62,21 @@ select pg_catalog.json_build_object(
             order by a.attnum)
         from pg_catalog.pg_attribute as a
         join pg_catalog.pg_type as t on t.oid = a.atttypid
-        join pg_catalog.pg_type as b
-          on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
+        cross join lateral (
+            -- A domain may be over a domain.
+            with recursive below (oid, base, modifier) as (
+                select t.oid, t.typbasetype, t.typtypmod
+                union all
+                select n.oid, n.typbasetype, n.typtypmod
+                from below join pg_catalog.pg_type as n on n.oid = below.base and n.typtype = 'd'
+            )
+            select case when t.typtype = 'd' then min(below.base::pg_catalog.int8) filter (where not exists (
+                    select from pg_catalog.pg_type as n where n.oid = below.base and n.typtype = 'd'))
+                else t.oid::pg_catalog.int8 end::pg_catalog.oid as oid,
+                max(below.modifier) as modifier
+            from below
+        ) as d
+        join pg_catalog.pg_type as b on b.oid = d.oid
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '[]'),
     'constraints', coalesce((
         select pg_catalog.json_agg(pg_catalog.json_build_object(

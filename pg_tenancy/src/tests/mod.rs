@@ -50,6 +50,7 @@ mod reports;
 mod residue;
 mod resources;
 mod resources_narrowed;
+mod resources_told;
 mod row_keys;
 mod rows;
 mod selected_tenant;
