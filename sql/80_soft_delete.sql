@@ -74,6 +74,11 @@ as $$
             select from tenancy_private.members(c.oid::regclass) as m
             where m.member <> c.oid and not m.is_partition)
             then 'it has inheritance children'
+        when exists (
+            select from pg_trigger as t
+            where t.tgrelid = c.oid and t.tgname = 'soft_delete'
+              and t.tgfoid <> 'tenancy_private.guard_soft_delete()'::regprocedure)
+            then 'it has another trigger soft_delete'
         when a.attnum is null then null
         when a.atttypid <> 'timestamptz'::regtype then 'its column deleted_at is no timestamptz'
         when a.attnotnull then 'its column deleted_at is NOT NULL'

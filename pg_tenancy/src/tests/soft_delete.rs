@@ -91,6 +91,21 @@ mod tests {
     }
 
     #[pg_test]
+    fn a_delete_through_a_view_is_soft() {
+        let [acme, _] = notes();
+        run("create view public.titles with (security_invoker = on) as select id, title from notes where id < 3");
+        run("grant select, delete on titles to tenancy_app");
+        become_app_of(&acme);
+        assert_eq!(
+            text("with gone as (delete from titles returning id) select string_agg(id::text, ' ' order by id) from gone"),
+            "1 2"
+        );
+        assert_eq!(seen(), "3");
+        assert_eq!(number("select count(*) from titles"), 0);
+        assert_eq!(kept(), 2);
+    }
+
+    #[pg_test]
     fn a_delete_without_a_condition_takes_this_tenants_rows_alone() {
         let [acme, globex] = notes();
         become_app_of(&acme);
@@ -417,6 +432,10 @@ mod tests {
                 "{call}"
             );
         }
+        run("create table public.odd (tenant_id uuid not null, id integer not null, primary key (tenant_id, id))");
+        run("select tenancy.isolate_table('odd')");
+        run("create trigger soft_delete before delete on odd for each row execute function tsvector_update_trigger()");
+        assert_eq!(outcome("select tenancy.enable_soft_delete('odd')"), "TN445");
         run(&format!("select tenancy.set_tenant_context('{}')", acme.id));
         assert_eq!(
             outcome("select tenancy.enable_soft_delete('plain')"),
