@@ -7,6 +7,8 @@
 
 # shellcheck source=postgres.sh
 source "$(dirname "${BASH_SOURCE[0]}")/postgres.sh"
+# shellcheck source=tools.sh
+source "$(dirname "${BASH_SOURCE[0]}")/tools.sh"
 
 # The same version as pgrx in pg_tenancy/Cargo.toml, or the build refuses.
 pgrx_version=$(sed -n 's/^pgrx = "=\(.*\)"/\1/p' "$root/pg_tenancy/Cargo.toml")
@@ -27,6 +29,7 @@ set_up() {
     pg_bin=$("$pg_config" --bindir)
     install_cargo_pgrx
     introduce_postgres
+    if [[ $purpose == test ]]; then set_up_tools; fi
 }
 
 check_rust() {
@@ -56,6 +59,7 @@ missing_packages() {
     if [[ $purpose == test && ! -x /usr/sbin/pgbouncer ]]; then has pgbouncer || echo pgbouncer; fi
     # cargo-pgrx links against OpenSSL when it is built.
     has_cargo_pgrx || pkg-config --exists openssl 2>/dev/null || echo libssl-dev
+    if [[ $purpose == test ]]; then missing_tools; fi
 }
 
 install_packages() {

@@ -50,6 +50,8 @@ fn headers() -> Value {
         }},
         "WWW-Authenticate": header("`Bearer`, with what is wrong with the token, if there was one."),
         "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
+        "RateLimit": header("What is left of the limits that are set for requests."),
+        "RateLimit-Policy": header("The limits that are set for requests."),
         "Location": header("Where the row is."),
         "Link": header("`next`, `prev` and `first` pages (RFC 8288)."),
         "ETag": {"description": "What the answer is like now: for If-None-Match, and that of a whole row for If-Match.", "schema": {

@@ -42,7 +42,7 @@ pub const BODY: &[&str] = &[
     "unsupported_media_type",
 ];
 
-/// What every route that asks the database may answer.
+/// What every route that asks the database may answer; the last where a limit is set.
 pub const DATABASE: &[&str] = &[
     "internal",
     "invalid_value",
@@ -50,6 +50,7 @@ pub const DATABASE: &[&str] = &[
     "unavailable",
     "timeout",
     "not_ready",
+    "too_many_requests",
 ];
 
 /// What many routes answer, under a name of its own.
@@ -141,7 +142,12 @@ fn answer(status: u16, codes: &BTreeMap<&str, &str>, shape: &Shape) -> Value {
         401 => {
             headers["WWW-Authenticate"] = json!({"$ref": "#/components/headers/WWW-Authenticate"})
         }
-        429 | 503 => headers["Retry-After"] = json!({"$ref": "#/components/headers/Retry-After"}),
+        429 => {
+            for name in ["Retry-After", "RateLimit", "RateLimit-Policy"] {
+                headers[name] = json!({"$ref": format!("#/components/headers/{name}")});
+            }
+        }
+        503 => headers["Retry-After"] = json!({"$ref": "#/components/headers/Retry-After"}),
         _ => {}
     }
     json!({

@@ -55,7 +55,10 @@ pub fn with(mut schema: Value, members: Value) -> Value {
 
 /// The same, or null.
 pub fn nullable(mut schema: Value) -> Value {
-    if schema["type"].as_array().is_some_and(|types| types.contains(&"null".into())) {
+    if schema["type"]
+        .as_array()
+        .is_some_and(|types| types.contains(&"null".into()))
+    {
         return schema;
     }
     if let Some(Value::Array(choices)) = schema.get_mut("enum") {

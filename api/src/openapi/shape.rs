@@ -137,7 +137,8 @@ impl Envelope {
 
 impl Answer {
     fn plain(self) -> Value {
-        let names = self.headers.iter().chain(&["X-Request-Id"]);
+        let usual = ["X-Request-Id", "RateLimit", "RateLimit-Policy"];
+        let names = self.headers.iter().chain(&usual);
         let headers: Map<String, Value> = names
             .map(|name| {
                 let reference = json!({"$ref": format!("#/components/headers/{name}")});
