@@ -42,7 +42,7 @@ async fn a_clients_trace_goes_on_to_the_call_of_the_database() {
     let call = collector
         .span(|span| span.parent_span_id == request.span_id)
         .await;
-    assert_eq!(call.name, "tenancy.list_rows");
+    assert_eq!(call.name, "tenancy.list_resource");
     assert_eq!(hex(&call.trace_id), TRACE);
     assert!(request.start_time_unix_nano <= call.start_time_unix_nano);
     assert!(call.end_time_unix_nano <= request.end_time_unix_nano);
