@@ -17,6 +17,7 @@ mod crowd;
 mod calls;
 mod catalog;
 mod crowd;
+mod described;
 mod dump;
 mod envelope;
 mod errors;
