@@ -169,4 +169,102 @@ mod tests {
         is_refused(TASKS, &next(&new));
         assert!(list(TASKS, &json!({"limit": 1}))["nextCursor"].is_string());
     }
+
+    #[pg_test]
+    fn who_sorts_by_a_text_that_is_too_long_is_told() {
+        let acme = tenant("acme");
+        run("create table tests.notes (id int primary key, words text);
+             create index on tests.notes (words)");
+        run(
+            "select tenancy.isolate_table('tests.notes'); grant select on tests.notes to tenancy_app",
+        );
+        run(&format!(
+            "insert into tests.notes (tenant_id, id, words)
+             select '{}', n, repeat('x', n * 7000) from generate_series(1, 3) as n",
+            acme.id
+        ));
+        become_app_of(&acme);
+        let query = json!({"sort": "words", "limit": 1, "fields": "id"});
+        let second = with(
+            &query,
+            "cursor",
+            list("tests.notes", &query)["nextCursor"].clone(),
+        );
+        assert!(complaint(&list_call("tests.notes", &second)).starts_with("TN416 sort"));
+        // By number, all pages can be turned.
+        let page = list("tests.notes", &with(&query, "page", 2));
+        assert_eq!(
+            (&page["data"], page.get("nextCursor")),
+            (&json!([{"id": 2}]), None)
+        );
+    }
+
+    #[pg_test]
+    fn without_a_tenant_there_is_nothing_to_go_on_from() {
+        let acme = tenant("acme");
+        tasks(&acme, 2);
+        become_app_of(&acme);
+        let cursor = list(TASKS, &json!({"limit": 1}))["nextCursor"].clone();
+        become_dba();
+        become_role("tenancy_app");
+        let with_cursor = json!({"cursor": cursor});
+        assert_eq!(outcome(&list_call(TASKS, &with_cursor)), "TN001");
+        run(
+            "reset role; set local pg_tenancy.missing_context = 'empty'; set local role tenancy_app",
+        );
+        is_refused(TASKS, &with_cursor);
+        let empty = list(TASKS, &json!({"count": "estimated", "include": "project"}));
+        assert_eq!(
+            empty,
+            json!({"data": [], "page": 1, "limit": 20, "total": 0})
+        );
+    }
+
+    /// The rows of a view may have NULL where a table's could not.
+    #[pg_test]
+    fn a_view_and_a_partitioned_table_are_walked() {
+        let acme = tenant("acme");
+        run("create table tests.parts (id int, day date, name text, primary key (id, day)) partition by range (day);
+             create table tests.parts_early partition of tests.parts for values from (minvalue) to ('2026-01-15');
+             create table tests.parts_late partition of tests.parts for values from ('2026-01-15') to (maxvalue);
+             create index on tests.parts (name)");
+        run(
+            "select tenancy.isolate_table('tests.parts'); grant select on tests.parts to tenancy_app",
+        );
+        run(&format!(
+            "insert into tests.parts (tenant_id, id, day, name)
+             select '{}', n, '2026-01-01'::date + n, nullif(n % 4, 3)::text from generate_series(1, 25) as n",
+            acme.id
+        ));
+        run("create view tests.shown with (security_invoker = on) as
+                 select id as number, nullif(name, '2') as name, day from tests.parts;
+             grant select on tests.shown to tenancy_app");
+        run(
+            "select tenancy.expose_table('tests.shown', 'shown', key => '{name,number}', sortable => '{day,name}')",
+        );
+        become_app_of(&acme);
+        for sort in ["name", "-name", "day,-name"] {
+            let (rows, _) = walk("tests.parts", &json!({"sort": sort, "limit": 4}));
+            let whole = list("tests.parts", &json!({"sort": sort, "limit": 100}));
+            assert_eq!(json!(rows), whole["data"], "{sort}");
+        }
+        for sort in ["day", "-name", "name,day"] {
+            let mut query = json!({"sort": sort, "limit": 100});
+            let call = |query: &Value| {
+                let query = pgrx::spi::quote_literal(query.to_string());
+                answer(&format!("select tenancy.list_resource('shown', {query})"))
+            };
+            let whole = call(&query)["data"].as_array().expect("rows").clone();
+            assert_eq!(whole.len(), 25);
+            query["limit"] = json!(4);
+            let mut rows = Vec::new();
+            for _ in 0..7 {
+                let page = call(&query);
+                rows.extend(page["data"].as_array().expect("rows").clone());
+                query["cursor"] = page["nextCursor"].clone();
+            }
+            assert_eq!(rows, whole, "{sort}");
+            assert_eq!(query["cursor"], Value::Null);
+        }
+    }
 }

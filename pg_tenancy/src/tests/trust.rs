@@ -71,8 +71,14 @@ mod tests {
     }
 
     /// Conditions, the group that makes their index usable, and the index.
-    const SEARCHES: [(&str, &str, &str); 8] = [
+    const SEARCHES: [(&str, &str, &str); 9] = [
         ("title ilike '%c4ca4238a%'", "pattern", "books_title_idx"),
+        // As a page of a list goes on from the last one.
+        (
+            "row(series, id) < row(6, 2000) and title ilike '%c4ca4238a%'",
+            "pattern",
+            "books_title_idx",
+        ),
         (
             "words @@ 'c4ca4238a0b923820dcc509a6f75849b'::tsquery",
             "text_search",

@@ -79,6 +79,14 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, look: *mut c_void) -> 
                 let none = std::ptr::null_mut();
                 is_builtin((*call).opno) && is_harmless_call(node, none, (*call).inputcollid, look)
             }
+            // As a list goes on from a cursor: (created_at, id) < ($1, $2).
+            NodeTag::T_RowCompareExpr => {
+                let operators = (*node.cast::<pg_sys::RowCompareExpr>()).opnos;
+                (0..length(operators)).all(|i| {
+                    let operator = pg_sys::list_nth_oid(operators, i);
+                    is_builtin(operator) && pg_sys::get_func_leakproof(pg_sys::get_opcode(operator))
+                })
+            }
             // CASE, COALESCE and the like decide by a row whether something is run, or
             // hide the column that an operator sees.
             _ => false,
