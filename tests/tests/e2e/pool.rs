@@ -129,9 +129,11 @@ async fn passes(time: Duration) {
     }
 }
 
-/// What the API's connections are doing.
+/// What the connections of the API are doing that serve requests: the one that listens
+/// serves nobody.
 async fn connections(database: &Database) -> Vec<String> {
-    let query = "select state from pg_stat_activity where usename = $1";
+    let query =
+        "select state from pg_stat_activity where usename = $1 and query not like 'listen %'";
     let rows = database
         .superuser()
         .await
