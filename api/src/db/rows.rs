@@ -4,6 +4,7 @@ use tokio_postgres::types::Type;
 
 use super::{Call, Db, Json, first};
 use crate::caller::Caller;
+use crate::error::of_function;
 use crate::problem::Result;
 
 const LIST: &str = "select tenancy.list_resource($2, $3) from tenancy.enter($1)";
@@ -100,8 +101,8 @@ impl Db {
         let call = Call::of(caller, statement)
             .with(Type::TEXT, function)
             .with(Type::JSON, arguments);
-        let row = self.pool().row(once(call, key)).await?;
-        first(&row)
+        let row = self.pool().row(once(call, key)).await;
+        first(&row.map_err(of_function)?)
     }
 }
 

@@ -93,11 +93,15 @@ mod tests {
     #[pg_test]
     fn a_delete_through_a_view_is_soft() {
         let [acme, _] = notes();
-        run("create view public.titles with (security_invoker = on) as select id, title from notes where id < 3");
+        run(
+            "create view public.titles with (security_invoker = on) as select id, title from notes where id < 3",
+        );
         run("grant select, delete on titles to tenancy_app");
         become_app_of(&acme);
         assert_eq!(
-            text("with gone as (delete from titles returning id) select string_agg(id::text, ' ' order by id) from gone"),
+            text(
+                "with gone as (delete from titles returning id) select string_agg(id::text, ' ' order by id) from gone"
+            ),
             "1 2"
         );
         assert_eq!(seen(), "3");
@@ -432,9 +436,13 @@ mod tests {
                 "{call}"
             );
         }
-        run("create table public.odd (tenant_id uuid not null, id integer not null, primary key (tenant_id, id))");
+        run(
+            "create table public.odd (tenant_id uuid not null, id integer not null, primary key (tenant_id, id))",
+        );
         run("select tenancy.isolate_table('odd')");
-        run("create trigger soft_delete before delete on odd for each row execute function tsvector_update_trigger()");
+        run(
+            "create trigger soft_delete before delete on odd for each row execute function tsvector_update_trigger()",
+        );
         assert_eq!(outcome("select tenancy.enable_soft_delete('odd')"), "TN445");
         run(&format!("select tenancy.set_tenant_context('{}')", acme.id));
         assert_eq!(

@@ -72,6 +72,44 @@ async fn a_function_is_called_as_the_caller() {
     assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
 }
 
+#[tokio::test]
+async fn what_a_functions_author_says_reaches_the_caller_and_nothing_else_does() {
+    let world = World::new().await;
+    let dba = world.database.superuser().await;
+    let functions = "
+        create function refuse(how text) returns void language plpgsql as $$
+        begin
+            if how = 'full' then
+                raise exception 'the class is full' using detail = 'a secret', hint = 'Try another.';
+            elsif how = 'code' then
+                raise exception 'not on Sundays' using errcode = 'TN777', detail = 'a secret';
+            end if;
+            raise exception 'a secret' using errcode = how;
+        end $$;
+        grant execute on function refuse to tenancy_app;
+        select tenancy.expose_function('refuse(text)');";
+    dba.batch_execute(functions).await.unwrap();
+    wait_for_function(&world, "/rpc/refuse").await;
+    let ann = world.api.owner_of("Acme").await;
+    for (how, status, code, detail) in [
+        ("full", 400, "P0001", "the class is full. Try another."),
+        ("code", 400, "TN777", "not on Sundays"),
+        ("23505", 409, "conflict", "A value is taken already."),
+        (
+            "XX001",
+            500,
+            "internal",
+            "Something went wrong on our side.",
+        ),
+    ] {
+        let answer = call(&ann, "refuse", json!({"how": how})).await;
+        answer.is_problem(status);
+        assert_eq!(answer.code(), code);
+        assert!(!answer.text().contains("secret"), "{}", answer.text());
+        assert_eq!(answer.json()["detail"], detail);
+    }
+}
+
 async fn wait_for_function(world: &World, path: &str) {
     loop {
         if world.api.post(path, json!({})).await.status == 401 {
