@@ -6,7 +6,7 @@
 //! in `sql/` and implemented here under the name `tenancy_…`.
 //!
 //! `unsafe` stands in the modules that talk to PostgreSQL; `capsule`, `token`,
-//! `rows::input` and `rows::query` have none.
+//! `rows::input`, `rows::query`, `rows::after` and `rows::cursor` have none.
 
 #[macro_use]
 mod function;
