@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, CatalogHolder};
 use crate::db::Pool;
 use crate::limiter::{Limiter, TrustedProxies};
 use crate::mail::Mailer;
-use crate::metrics::Metrics;
+use crate::openapi::Documents;
 use crate::outbound::Outbound;
 use crate::password::Passwords;
 use crate::queue::Queue;
@@ -149,9 +149,9 @@ impl App {
         self.0.has_docs
     }
 
-    /// What describes the service as it is now.
-    pub fn document(&self) -> serde_json::Result<Arc<Document>> {
-        self.0.documents.of(self.catalog())
+    /// What describes the service.
+    pub fn documents(&self) -> &Documents {
+        &self.0.documents
     }
 
     pub fn catalog_settings(&self) -> &CatalogSettings {

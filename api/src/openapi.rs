@@ -5,7 +5,7 @@
 //! that the service's role may use, and nothing of any tenant, so it is for everybody.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use serde_json::{Map, Value, json};
@@ -42,6 +42,7 @@ pub struct Document {
 /// The newest document, and what documents say beside the catalog.
 pub struct Documents {
     newest: ArcSwapOption<Document>,
+    making: Mutex<()>,
     shape: Shape,
 }
 
@@ -49,24 +50,35 @@ impl Documents {
     pub fn new(shape: &ShapeSettings, tenant_header: &str) -> Self {
         Self {
             newest: ArcSwapOption::empty(),
+            making: Mutex::default(),
             shape: Shape::new(shape, tenant_header),
         }
     }
 
-    /// The document of that catalog.
-    pub fn of(&self, catalog: Arc<Catalog>) -> serde_json::Result<Arc<Document>> {
-        let newest = self.newest.load_full();
-        if let Some(document) = newest.filter(|document| Arc::ptr_eq(&document.catalog, &catalog)) {
+    /// The document of that catalog. Making one takes a while, so it is for a thread that may wait.
+    pub fn of(&self, catalog: &Arc<Catalog>) -> serde_json::Result<Arc<Document>> {
+        if let Some(document) = self.made(catalog) {
             return Ok(document);
         }
-        let content = Json::of(&self.describe(&catalog))?;
+        // Whoever comes meanwhile waits for this one. A panic has left nothing half done.
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(document) = self.made(catalog) {
+            return Ok(document);
+        }
+        let content = Json::of(&self.describe(catalog))?;
         let document = Arc::new(Document {
-            catalog,
+            catalog: catalog.clone(),
             tag: Tag::of(&content),
             content,
         });
         self.newest.store(Some(document.clone()));
         Ok(document)
+    }
+
+    /// The same, if it was made before.
+    pub fn made(&self, catalog: &Arc<Catalog>) -> Option<Arc<Document>> {
+        let newest = self.newest.load_full();
+        newest.filter(|document| Arc::ptr_eq(&document.catalog, catalog))
     }
 
     /// The document of what that catalog exposes.

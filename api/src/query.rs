@@ -12,7 +12,8 @@ use crate::db::Json;
 use crate::percent::{self, Broken};
 use crate::problem::{Problem, Result};
 
-const OPTIONS: [&str; 8] = [
+/// What a list is asked for beside its filters.
+pub const OPTIONS: [&str; 8] = [
     "page", "limit", "cursor", "count", "sort", "fields", "include", "deleted",
 ];
 

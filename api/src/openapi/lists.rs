@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::catalog::{Field, Resource};
 use crate::openapi::schema::{NO_NUL, array, one_of_texts, text, with};
 use crate::openapi::types::Type;
+use crate::query;
 
 /// Parameters that are the same for all lists, by their names under `components`.
 pub const SHARED: &[&str] = &["page", "limit", "count", "cursor"];
@@ -60,10 +61,12 @@ fn filters(field: &Field) -> Vec<Value> {
     let kind = Type::from(field);
     let name = &field.name;
     let value = || kind.in_url();
-    let mut filters = vec![
-        query(name, &format!("Only rows whose {name} is that."), value()),
-        operator(name, "ne", "is not that", value()),
-    ];
+    // A name that is an option's is none of a field.
+    let equal = match query::OPTIONS.contains(&name.as_str()) {
+        true => operator(name, "eq", "is that", value()),
+        false => parameter(name, &format!("Only rows whose {name} is that."), value()),
+    };
+    let mut filters = vec![equal, operator(name, "ne", "is not that", value())];
     if field.is_sortable {
         filters.extend([
             operator(name, "gt", "is greater", value()),
@@ -98,23 +101,23 @@ fn filters(field: &Field) -> Vec<Value> {
 }
 
 fn operator(field: &str, operator: &str, what: &str, schema: Value) -> Value {
-    query(
+    parameter(
         &format!("{field}[{operator}]"),
         &format!("Only rows whose {field} {what}."),
         schema,
     )
 }
 
-fn query(name: &str, what: &str, schema: Value) -> Value {
+fn parameter(name: &str, what: &str, schema: Value) -> Value {
     json!({"name": name, "in": "query", "description": what, "schema": schema})
 }
 
 /// Several values with commas.
 fn several(name: &str, what: &str, members: Value) -> Value {
-    let mut parameter = query(name, what, with(array(text()), members));
-    parameter["style"] = "form".into();
-    parameter["explode"] = false.into();
-    parameter
+    let mut several = parameter(name, what, with(array(text()), members));
+    several["style"] = "form".into();
+    several["explode"] = false.into();
+    several
 }
 
 /// `*`, or entity tags.
@@ -126,11 +129,11 @@ pub fn components() -> Value {
     let whole = |most: u32, default: u32| json!({"type": "integer", "minimum": 1, "maximum": most, "default": default});
     let tags = json!({"type": "string", "minLength": 1, "pattern": TAGS, "examples": ["\"Cz0JtyKeXMNj6Yw2y0mQ0w\""]});
     json!({
-        "page": query("page", "Which page, from 1.", whole(1_000_000, 1)),
-        "limit": query("limit", "Rows on a page.", whole(100, 20)),
-        "countExact": query("count", "Adds `total`, which costs a count.", one_of_texts(&["exact"])),
-        "count": query("count", "Adds `total`: counted, or as the planner estimates it.", one_of_texts(&["exact", "estimated"])),
-        "cursor": query(
+        "page": parameter("page", "Which page, from 1.", whole(1_000_000, 1)),
+        "limit": parameter("limit", "Rows on a page.", whole(100, 20)),
+        "countExact": parameter("count", "Adds `total`, which costs a count.", one_of_texts(&["exact"])),
+        "count": parameter("count", "Adds `total`: counted, or as the planner estimates it.", one_of_texts(&["exact", "estimated"])),
+        "cursor": parameter(
             "cursor",
             "The `nextCursor` of the page before, with the same sort and filters; instead of `page`.",
             json!({"type": "string", "minLength": 1, "pattern": NO_NUL}),

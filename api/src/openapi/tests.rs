@@ -118,8 +118,27 @@ fn a_list_says_its_filters_and_orders() {
 fn the_document_is_made_once_for_a_catalog() {
     let documents = documents();
     let empty = Arc::new(Catalog::default());
-    let first = documents.of(empty.clone()).unwrap();
-    assert!(Arc::ptr_eq(&first, &documents.of(empty).unwrap()));
-    let second = documents.of(catalog()).unwrap();
+    let first = documents.of(&empty).unwrap();
+    assert!(Arc::ptr_eq(&first, &documents.made(&empty).unwrap()));
+    let second = documents.of(&catalog()).unwrap();
     assert_ne!(first.tag, second.tag);
+}
+
+#[test]
+fn a_field_that_is_called_like_an_option_is_filtered_by_its_operator() {
+    let mut catalog = Catalog::clone(&catalog());
+    let tasks = catalog.resources.iter_mut().find(|one| one.name == "tasks");
+    let status = tasks
+        .unwrap()
+        .fields
+        .iter_mut()
+        .find(|one| one.name == "status");
+    status.unwrap().name = "limit".to_owned();
+    let document = documents().describe(&catalog);
+    let parameters = document["paths"]["/tasks"]["get"]["parameters"]
+        .as_array()
+        .unwrap();
+    let named = |name: &str| parameters.iter().any(|one| one["name"] == name);
+    assert!(named("limit[eq]") && named("limit[ne]"));
+    assert!(!named("limit"), "the option stands among the shared ones");
 }

@@ -7,11 +7,14 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use tokio::task::spawn_blocking;
 use utoipa_swagger_ui::Config;
 
 use crate::app::App;
+use crate::catalog::Catalog;
 use crate::db::Failure;
 use crate::etag::IfNoneMatch;
+use crate::openapi::Document;
 use crate::problem::{Problem, Result};
 
 /// The page's own scripts and styles, and requests to this service alone. Its styles
@@ -34,18 +37,31 @@ pub fn router() -> Router<App> {
 
 /// `GET /openapi.json`
 async fn document(State(app): State<App>, if_none_match: IfNoneMatch) -> Result<Response> {
+    let catalog = app.catalog();
     // Half a description would make half a client.
-    if !app.catalog().is_known() {
+    if !catalog.is_known() {
         return Err(Failure::NotReady.into());
     }
-    let document = app.document().map_err(|error| {
-        Problem::internal(format!("the description can't be written as JSON: {error}"))
-    })?;
+    let document = match app.documents().made(&catalog) {
+        Some(document) => document,
+        None => made(app, catalog).await?,
+    };
     let headers = (document.tag.header(), [(header::CACHE_CONTROL, ASK_FIRST)]);
     Ok(match if_none_match.has(&document.tag) {
         true => (StatusCode::NOT_MODIFIED, headers, ()).into_response(),
         false => (headers, document.content.clone()).into_response(),
     })
+}
+
+/// A description that was not made before, beside the threads that answer requests.
+async fn made(app: App, catalog: Arc<Catalog>) -> Result<Arc<Document>> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Problem::internal(format!("the description can't be made: {error}"))
+    };
+    spawn_blocking(move || app.documents().of(&catalog))
+        .await
+        .map_err(|error| failed(&error))?
+        .map_err(|error| failed(&error))
 }
 
 /// `GET /docs`: the page finds its files below.
