@@ -143,6 +143,8 @@ create function tenancy.unshare_table(relation regclass)
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
+declare
+    is_shared constant boolean := tenancy_private.is_shared(unshare_table.relation);
 begin
     perform tenancy_private.refuse_caller();
     delete from tenancy.shared_tables as s where s.relation = unshare_table.relation;
@@ -150,8 +152,12 @@ begin
         raise exception '% is not shared', coalesce(unshare_table.relation::text, 'NULL')
             using errcode = 'TN439', hint = 'tenancy.shared_tables has those that are.';
     end if;
-    execute format('revoke all on %s from tenancy_app', unshare_table.relation);
-    return format('%s is not shared any more, and the application can''t read it', unshare_table.relation);
+    -- What it may since the table was isolated is another's to take.
+    if is_shared then
+        execute format('revoke all on %s from tenancy_app', unshare_table.relation);
+    end if;
+    return format('%s is not shared any more%s', unshare_table.relation,
+        case when is_shared then ', and the application can''t read it' else '' end);
 end
 $$;
 comment on function tenancy.unshare_table(regclass) is

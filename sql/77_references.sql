@@ -44,14 +44,13 @@ create function tenancy_private.references_of(relation oid)
     language sql stable strict
     security definer set search_path = pg_catalog, pg_temp
 as $$
-    with served as materialized (
-        select s.resource, s.relation
-        from tenancy_private.served_resources(null) as s
-    )
     select coalesce(json_agg(json_build_object(
         'column', r.column_name, 'collation', r.collation::int8, 'relation', r.target::int8, 'target', r.target_column,
         'hasTenant', r.has_tenant, 'resources', array(
-            select s.resource from served as s where s.relation = r.target order by s.resource collate "C"))
+            select e.resource
+            from tenancy.exposed_resources as e
+            where e.relation = r.target and not e.is_hidden and (tenancy_private.standing_of(e.relation)).kind is not null
+            order by e.resource collate "C"))
         order by r.name), '[]')::text
     from tenancy_private.to_one_references(references_of.relation) as r
 $$;

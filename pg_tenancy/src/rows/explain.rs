@@ -5,13 +5,14 @@
 //! function converts a value or runs its statement, it stands in PostgreSQL's
 //! stack of error contexts, and puts its own words into an error that passes.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::c_void;
 
-use pgrx::{PgLogLevel, pg_sys};
+use pgrx::pg_sys;
 
 use crate::fault::{in_postgres_memory, rewrite, sqlstate};
 use crate::rows::cursor::{HINT, MESSAGE};
 use crate::rows::relation::{Constraint, Relation};
+use crate::rows::report::{report, say};
 use crate::rows::served::Standing;
 use crate::rows::statement::Verb;
 use crate::rows::types::Kind;
@@ -88,15 +89,6 @@ impl Explaining {
         // SAFETY: it is on top, because PostgreSQL leaves the stack as it was.
         unsafe { pg_sys::error_context_stack = self.context.previous };
     }
-}
-
-/// What PostgreSQL says of an error.
-struct Report {
-    message: Option<String>,
-    schema: Option<String>,
-    table: Option<String>,
-    column: Option<String>,
-    constraint: Option<String>,
 }
 
 unsafe extern "C-unwind" fn explain(explaining: *mut c_void) {
@@ -275,44 +267,4 @@ unsafe fn name_row(row: usize) {
             in_postgres_memory(&field),
         );
     }
-}
-
-/// # Safety
-/// Only in the context callback.
-unsafe fn say(code: &str, message: &str, field: &str) {
-    let message = in_postgres_memory(message);
-    let field = if field.is_empty() {
-        std::ptr::null()
-    } else {
-        in_postgres_memory(field)
-    };
-    // SAFETY: the caller's promise.
-    unsafe { rewrite(code, message, std::ptr::null(), field) };
-}
-
-/// The names in the error that is being raised; nothing for a mere notice.
-///
-/// # Safety
-/// Only in the context callback.
-unsafe fn report() -> Option<Report> {
-    // SAFETY: the copy goes to memory that outlives this call, and is freed.
-    unsafe {
-        let before = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
-        let data = pg_sys::CopyErrorData();
-        pg_sys::MemoryContextSwitchTo(before);
-        let report = ((*data).elevel >= PgLogLevel::ERROR as i32).then(|| Report {
-            message: text((*data).message),
-            schema: text((*data).schema_name),
-            table: text((*data).table_name),
-            column: text((*data).column_name),
-            constraint: text((*data).constraint_name),
-        });
-        pg_sys::FreeErrorData(data);
-        report
-    }
-}
-
-unsafe fn text(string: *const c_char) -> Option<String> {
-    // SAFETY: null, or a C string of PostgreSQL's.
-    unsafe { (!string.is_null()).then(|| CStr::from_ptr(string).to_string_lossy().into_owned()) }
 }

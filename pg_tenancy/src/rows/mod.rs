@@ -30,6 +30,8 @@ mod reader;
 mod references;
 mod refusing;
 mod relation;
+mod report;
+mod resource;
 mod seal_keys;
 mod statement;
 mod tag;

@@ -153,6 +153,28 @@ mod tests {
         assert_eq!(outcome("select from school.countries"), "42501");
     }
 
+    /// Isolated since, it keeps what isolating has granted.
+    #[pg_test]
+    fn what_was_isolated_since_stays_within_reach() {
+        let acme = school();
+        run("select tenancy.share_table('school.countries');
+             delete from school.countries;
+             select tenancy.isolate_table('school.countries'), tenancy.expose_table('school.countries')");
+        assert!(
+            findings().contains(
+                "not_served | school.countries | is declared shared, and has tenants since"
+            )
+        );
+        run("select tenancy.unshare_table('school.countries')");
+        become_app_of(&acme);
+        assert_eq!(
+            outcome(
+                r#"select tenancy.insert_resource('countries', '{"code":"de","name":"Germany"}')"#
+            ),
+            "00000"
+        );
+    }
+
     /// A column of tenants that comes later closes it.
     #[pg_test]
     fn a_shared_table_that_gets_tenants_is_not_served() {
