@@ -64,6 +64,9 @@ impl Epochs {
     }
 
     fn write(self) -> String {
+        if self == Self::default() {
+            return "-.-".to_owned();
+        }
         let number = |number: Option<u64>| number.map_or("-".to_owned(), |n| format!("{n:x}"));
         format!("{}.{}", number(self.tenant), number(self.user))
     }
@@ -191,18 +194,18 @@ impl Context {
     }
 
     fn write(self) -> String {
-        let access = if self.is_read_only { "read" } else { "write" };
-        let id = |id: Option<Uuid>| id.map_or("-".to_owned(), |id| id.to_string());
-        format!(
-            "{}/{}/{}/{}/{}/{}/{access}/{}",
-            self.tenant_id,
-            id(self.user_id),
-            self.role.map_or("-", Role::name),
-            id(self.session_id),
-            self.proof.name(),
-            id(self.proof.id()),
-            self.epochs.write(),
-        )
+        let mut text = String::with_capacity(200);
+        write_id(&mut text, Some(self.tenant_id));
+        write_id(&mut text, self.user_id);
+        text.push_str(self.role.map_or("-", Role::name));
+        text.push('/');
+        write_id(&mut text, self.session_id);
+        text.push_str(self.proof.name());
+        text.push('/');
+        write_id(&mut text, self.proof.id());
+        text.push_str(if self.is_read_only { "read/" } else { "write/" });
+        text.push_str(&self.epochs.write());
+        text
     }
 
     /// The same person, or the same machine, in the same tenant.
@@ -211,6 +214,13 @@ impl Context {
             && self.user_id == other.user_id
             && self.proof == other.proof
     }
+}
+
+/// An id, or a hyphen, and a slash.
+fn write_id(text: &mut String, id: Option<Uuid>) {
+    let mut digits = Uuid::encode_buffer();
+    text.push_str(id.map_or("-", |id| id.hyphenated().encode_lower(&mut digits)));
+    text.push('/');
 }
 
 /// `None` inside for a hyphen, outside for what can't be read.
@@ -229,6 +239,8 @@ thread_local! {
     /// For a context that came out of a capsule.
     static SEALED: RefCell<Option<Sealed>> = const { RefCell::new(None) };
     static IS_WRITING: Cell<bool> = const { Cell::new(false) };
+    /// What is being written, so that it need not be read again at once.
+    static WRITTEN: Cell<Option<Context>> = const { Cell::new(None) };
     /// The tenant that this transaction entered first; a rollback to a savepoint
     /// takes the context away, and not this.
     static FIRST_TENANT: Cell<Option<Uuid>> = const { Cell::new(None) };
@@ -275,7 +287,7 @@ pub fn set(context: Context, sealed: Option<&Sealed>) -> Result<(), Fault> {
     }
     let text = std::ffi::CString::new(text).map_err(|_| Fault::internal("a context with a NUL"))?;
     {
-        let _writing = Writing::start();
+        let _writing = Writing::start(context, sealed);
         set_local(NAME, &text, pg_sys::GucContext::PGC_SUSET);
     }
     // PostgreSQL's own switch, which holds for every statement, function and table,
@@ -340,8 +352,9 @@ pub fn forget_first() {
 struct Writing;
 
 impl Writing {
-    fn start() -> Self {
+    fn start(context: Context, sealed: Option<&Sealed>) -> Self {
         IS_WRITING.set(true);
+        WRITTEN.set(sealed.is_none().then_some(context));
         Self
     }
 }
@@ -349,6 +362,7 @@ impl Writing {
 impl Drop for Writing {
     fn drop(&mut self) {
         IS_WRITING.set(false);
+        WRITTEN.set(None);
     }
 }
 
@@ -372,7 +386,10 @@ pub unsafe extern "C-unwind" fn check_context(
 pub unsafe extern "C-unwind" fn assign_context(value: *const c_char, _extra: *mut c_void) {
     // SAFETY: a C string or null.
     let text = unsafe { (!value.is_null()).then(|| CStr::from_ptr(value)) };
-    let read = text.and_then(|text| Context::parse(text.to_str().ok()?));
+    let read = match WRITTEN.get() {
+        Some(context) => Some((context, None)),
+        None => text.and_then(|text| Context::parse(text.to_str().ok()?)),
+    };
     let (context, sealed) = read.map_or((None, None), |(context, sealed)| (Some(context), sealed));
     read_only::pin(context.is_some_and(|context| context.is_read_only));
     CURRENT.set(context);

@@ -44,6 +44,7 @@ mod new_tables;
 mod onboarding;
 mod passwords;
 mod plans;
+mod plans_by_size;
 mod providers;
 mod read_only;
 mod release;

@@ -93,5 +93,10 @@ fn is_for_access(typ: &str) -> bool {
 pub fn name(value: &Value) -> Option<&str> {
     value
         .as_str()
-        .filter(|text| (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control))
+        .filter(|text| (1..=MAX_NAME).contains(&text.len()) && !has_control(text))
+}
+
+fn has_control(text: &str) -> bool {
+    // Nearly all are plain ASCII, which is quick to see.
+    !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.chars().any(char::is_control)
 }

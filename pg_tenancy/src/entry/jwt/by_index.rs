@@ -63,16 +63,17 @@ pub fn look_up(claimed: &Claimed<'_>, named: &Named) -> Result<Found, Unsuited> 
         found.required_issuer = key.text(2).map(str::to_owned);
         found.audience = key.text(3).map(str::to_owned);
     }
-    let tenant = match claimed.tenant_id() {
-        Some(id) => TENANTS.find(&now, &[datum(&id)])?,
+    let (tenant_id, user_id) = (claimed.tenant_id(), claimed.user_id());
+    let tenant = match &tenant_id {
+        Some(id) => TENANTS.find(&now, &[datum(id)])?,
         None => None,
     };
-    if !is_named(named, claimed.tenant_id(), tenant.as_ref()) {
+    if !is_named(named, tenant_id, tenant.as_ref()) {
         return Err(Unsuited);
     }
-    let membership = match (claimed.tenant_id(), claimed.user_id()) {
+    let membership = match (&tenant_id, &user_id) {
         (Some(tenant_id), Some(user_id)) if tenant.is_some() => {
-            MEMBERSHIPS.find(&now, &[datum(&tenant_id), datum(&user_id)])?
+            MEMBERSHIPS.find(&now, &[datum(tenant_id), datum(user_id)])?
         }
         _ => None,
     };
@@ -82,11 +83,14 @@ pub fn look_up(claimed: &Claimed<'_>, named: &Named) -> Result<Found, Unsuited> 
         is_revoked: false,
         epochs: Epochs::default(),
     };
-    if claimed.session_id().is_some() {
-        found.has_session = has_session(claimed, &now)?;
+    if let Some(session_id) = claimed.session_id() {
+        found.has_session = match &tenant_id {
+            Some(tenant_id) => has_session(tenant_id, &session_id, user_id, &now)?,
+            None => false,
+        };
     } else {
-        let user = match claimed.user_id() {
-            Some(id) => USERS.find(&now, &[datum(&id)])?,
+        let user = match &user_id {
+            Some(id) => USERS.find(&now, &[datum(id)])?,
             None => None,
         };
         let tenant = tenant.and_then(|row| row.time(1));
@@ -112,15 +116,18 @@ fn is_named(named: &Named, tenant_id: Option<Uuid>, tenant: Option<&Row>) -> boo
 }
 
 /// Whether the session lives, and is this person's in this tenant.
-fn has_session(claimed: &Claimed<'_>, now: &Moment) -> Result<bool, Unsuited> {
-    let (Some(tenant_id), Some(session_id)) = (claimed.tenant_id(), claimed.session_id()) else {
-        return Ok(false);
-    };
-    let session = SESSIONS.find(now, &[datum(&tenant_id), datum(&session_id)])?;
+fn has_session(
+    tenant_id: &Uuid,
+    session_id: &Uuid,
+    user_id: Option<Uuid>,
+    now: &Moment,
+) -> Result<bool, Unsuited> {
+    let session = SESSIONS.find(now, &[datum(tenant_id), datum(session_id)])?;
     // SAFETY: reads the clock.
     let clock = unsafe { pg_sys::GetCurrentTimestamp() };
     Ok(session.is_some_and(|row| {
-        row.uuid(0) == claimed.user_id()
+        user_id.is_some()
+            && row.uuid(0) == user_id
             && row.time(1).is_none()
             && row.time(2).is_some_and(|expires_at| expires_at > clock)
     }))

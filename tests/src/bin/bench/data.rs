@@ -20,7 +20,7 @@ pub struct Tenant {
 /// A cluster whose data fits into its memory, and which nothing else disturbs.
 pub async fn cluster() -> &'static Cluster {
     let cluster = Cluster::of_its_own(Durability::None);
-    let admin = Database::empty(cluster).await.superuser().await;
+    let admin = Database::on(cluster).await.superuser().await;
     for setting in [
         "shared_buffers = '2GB'",
         "max_wal_size = '8GB'",

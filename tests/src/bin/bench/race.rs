@@ -26,7 +26,6 @@ pub enum Argument {
     Token,
     /// The id of one of the tenant's rows.
     Row,
-    RowText,
 }
 
 /// How a variant is written.
@@ -135,7 +134,6 @@ struct Values<'a> {
     tenant: &'a Tenant,
     tenant_text: String,
     row: uuid::Uuid,
-    row_text: String,
 }
 
 impl<'a> Values<'a> {
@@ -145,7 +143,6 @@ impl<'a> Values<'a> {
             tenant,
             tenant_text: tenant.id.to_string(),
             row,
-            row_text: row.to_string(),
         }
     }
 
@@ -156,7 +153,6 @@ impl<'a> Values<'a> {
                 Argument::TenantText => &self.tenant_text,
                 Argument::Token => &self.tenant.token,
                 Argument::Row => &self.row,
-                Argument::RowText => &self.row_text,
             }
         };
         arguments.iter().map(of).collect()

@@ -202,40 +202,25 @@ pub async fn entering(bench: &Bench<'_>, report: &mut Report) {
 }
 
 /// A whole request as one statement, against the hand-written query alone.
-pub async fn requests(bench: &Bench<'_>, report: &mut Report) {
-    let [get, list, insert, _, _] = &QUERIES;
-    let requests = [
+pub fn requests(bench: &Bench<'_>, report: &mut Report) {
+    for (name, by_hand, request) in [
         (
-            get,
-            "select tenancy.get_row('bench.ours', $2) from tenancy.enter($1)",
-            &[Token, RowText][..],
+            "get by id",
+            "select * from bench.hand where tenant_id = :tenant and id = :row",
+            "select tenancy.get_row('bench.ours', :row) from tenancy.enter(:token)",
         ),
         (
-            list,
-            "select tenancy.list_rows('bench.ours', '{\"limit\": 20}') from tenancy.enter($1)",
-            &[Token],
+            "list 20",
+            "select * from bench.hand where tenant_id = :tenant order by id desc limit 20",
+            "select tenancy.list_rows('bench.ours', '{\"limit\": 20}') from tenancy.enter(:token)",
         ),
         (
-            insert,
-            "select tenancy.insert_row('bench.ours', '{\"title\": \"A new one\"}') from tenancy.enter($1)",
-            &[Token],
+            "insert",
+            "insert into bench.hand (tenant_id, title) values (:tenant, 'A new one') returning *",
+            "select tenancy.insert_row('bench.ours', '{\"title\": \"A new one\"}') from tenancy.enter(:token)",
         ),
-    ];
-    for (query, request, arguments) in requests {
-        let way = |name, query, arguments| Way {
-            name,
-            enter: None,
-            set: "",
-            query,
-            arguments,
-        };
-        let ways = [
-            way("the query by hand", query.by_hand, query.arguments_by_hand),
-            way("enter and row function", request, arguments),
-        ];
-        let name = format!("one statement, {}", query.name);
-        let target = Target::AtLeast(0.90);
-        bench.throughput(&name, &ways, 50, target, report).await;
+    ] {
+        bench.request(name, by_hand, request, report);
     }
 }
 

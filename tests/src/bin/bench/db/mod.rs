@@ -1,6 +1,7 @@
 //! `make bench-db`: in the database, against the same tables by hand.
 
 mod figures;
+mod pgbench;
 mod search;
 
 use serde_json::json;
@@ -20,7 +21,7 @@ pub async fn measure(options: &Options, report: &mut Report) {
     let bench = Bench::new(options, "1,000 × 100", &small, &tenants);
     figures::queries(&bench, report).await;
     figures::entering(&bench, report).await;
-    figures::requests(&bench, report).await;
+    figures::requests(&bench, report);
 
     let ten = data::database(cluster, 10, 20, 0).await;
     let few = data::tenants(&ten, 10).await;
