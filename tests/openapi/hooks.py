@@ -67,11 +67,15 @@ def before_call(ctx, case, kwargs):
     # With it a 201 has no body, and no schema can say that a body may be absent.
     if operation.startswith("create"):
         case.headers.pop("Prefer", None)
-    if case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE and case.query:
-        make_sensible(case.query)
+    if case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE:
+        make_sensible(case.query or {}, case.headers)
 
 
-def make_sensible(query):
+def make_sensible(query, headers):
+    # What it sends where it has found no tag that fits the pattern.
+    for name in ["If-Match", "If-None-Match"]:
+        if headers.get(name) == "":
+            del headers[name]
     # A cursor is what a page before has told; it can't be made up, and has no page beside it.
     query.pop("cursor", None)
     # More conditions than a list takes, each of which would be good.
