@@ -141,6 +141,7 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("TN413", 409, "still referenced"),
     ("TN414", 412, "the row has changed"),
     ("TN415", 400, "the cursor is not good here"),
+    ("TN416", 400, "a value is too long to go on from it"),
     ("TN417", 422, "another request had this Idempotency-Key"),
     (
         "TN418",
@@ -149,6 +150,12 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ),
     ("TN419", 400, "a bad Idempotency-Key"),
     ("TN420", 400, "too many rows"),
+    (
+        "TN423",
+        400,
+        "the function gives more rows than can be served",
+    ),
+    ("TN424", 404, "no such function"),
     ("TN605", 404, "there is no such support access"),
 ];
 

@@ -44,6 +44,8 @@ pub fn operation(function: &Function, id: &str, shape: &Shape) -> Value {
             "TN417",
             "TN418",
             "TN419",
+            "TN423",
+            "TN424",
         ]);
     match &function.comment {
         Some(comment) => operation.describe(comment).build(shape),

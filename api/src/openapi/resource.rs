@@ -84,7 +84,7 @@ impl Described<'_> {
             .answers_page("A page.", self.page(), &["Link", "ETag"])
             .answers_nothing(304, "The page is as the client knows it.", &["ETag"])
             .fails(ROWS)
-            .fails(&["TN415"])
+            .fails(&["TN415", "TN416"])
     }
 
     fn create(&self) -> Operation {
