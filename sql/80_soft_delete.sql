@@ -96,6 +96,7 @@ create function tenancy.enable_soft_delete(relation regclass, retention interval
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
     set intervalstyle = iso_8601
+    set client_min_messages = warning
 as $$
 declare
     target constant regclass := enable_soft_delete.relation;
@@ -155,6 +156,7 @@ create function tenancy.disable_soft_delete(relation regclass)
     returns text
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
+    set client_min_messages = warning
 as $$
 declare
     target constant regclass := disable_soft_delete.relation;

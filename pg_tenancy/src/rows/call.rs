@@ -1,4 +1,4 @@
-//! Exposed functions: named arguments from JSON, and what comes back as JSON.
+//! Calls of exposed functions (see `arguments`), and what comes back as JSON.
 //! `sql/78_functions.sql` says which functions, `sql/81_calls.sql` what a call gives.
 //!
 //! The function's own errors have to reach the client as they are, so PostgreSQL is
@@ -10,18 +10,13 @@
 use std::ffi::{c_char, c_int, c_long};
 
 use pgrx::pg_sys;
-use serde::Deserialize;
 
-use crate::fault::{Fault, in_postgres_memory};
-use crate::function::{Answer, argument, content, text_argument, text_datum};
+use crate::fault::Fault;
+use crate::function::{Answer, argument, content, text_argument};
 use crate::invoke::{find, invoke};
 use crate::readers;
-use crate::rows::filter::is_uuid;
-use crate::rows::input::{Wrong, object, text_of};
+use crate::rows::arguments::{Call, Function, kind_of, prepare};
 use crate::rows::json::Json;
-use crate::rows::refusing::Refusing;
-use crate::rows::relation::camel_case;
-use crate::rows::types::Kind;
 
 /// As many rows as a call answers.
 const MOST_ROWS: u64 = 1_000;
@@ -35,49 +30,6 @@ sql_function!(tenancy_json_name, pg_finfo_tenancy_json_name, json_name);
 
 fn json_name(call: pg_sys::FunctionCallInfo) -> Answer {
     Ok(text_datum(&camel_case(text_argument(call, 0)?)))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Function {
-    oid: pg_sys::Oid,
-    /// With its schema, quoted.
-    name: String,
-    is_set: bool,
-    /// The name of the only column of a table.
-    column: Option<String>,
-    arguments: Vec<Argument>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Argument {
-    name: String,
-    type_oid: pg_sys::Oid,
-    type_name: String,
-    /// As SQL.
-    default: Option<String>,
-}
-
-/// A call, all of it in PostgreSQL's memory.
-#[derive(Clone, Copy)]
-struct Call {
-    function: pg_sys::Oid,
-    sql: *const c_char,
-    number: usize,
-    texts: *mut Text,
-    types: *mut pg_sys::Oid,
-    values: *mut pg_sys::Datum,
-    nulls: *mut c_char,
-    is_set: bool,
-    column: *const c_char,
-}
-
-#[derive(Clone, Copy)]
-struct Text {
-    text: *const c_char,
-    type_oid: pg_sys::Oid,
-    refusing: Refusing,
 }
 
 fn call_function(call: pg_sys::FunctionCallInfo) -> Answer {
@@ -101,89 +53,6 @@ fn call_function(call: pg_sys::FunctionCallInfo) -> Answer {
     };
     // SAFETY: what is alive here has no destructor.
     unsafe { run(call) }
-}
-
-/// TN402 an unknown argument, TN405 a value that is none, TN410 an argument is missing.
-fn prepare(function: &Function, called: &str, json: &str) -> Result<Call, Fault> {
-    let mut given = object(json)?;
-    let mut texts: Vec<Text> = Vec::new();
-    let mut sql: Vec<String> = Vec::new();
-    for wanted in &function.arguments {
-        let name = &wanted.name;
-        let place = given.iter().position(|(given, _)| given == name);
-        let type_name = &wanted.type_name;
-        match (place, &wanted.default) {
-            (Some(place), _) => {
-                let (_, raw) = given.swap_remove(place);
-                let kind = kind_of(wanted.type_oid);
-                let text = text_of(kind, raw.get()).map_err(|wrong| wrong.about(name))?;
-                if kind == Kind::Uuid && !text.as_deref().is_none_or(is_uuid) {
-                    return Err(Wrong::Type(kind).about(name));
-                }
-                texts.push(Text {
-                    text: text.as_deref().map_or(std::ptr::null(), in_postgres_memory),
-                    type_oid: wanted.type_oid,
-                    refusing: Refusing::new(name, kind, type_name),
-                });
-                sql.push(format!("${}", texts.len()));
-            }
-            // In full, so that no other function of that name fits better.
-            (None, Some(default)) => sql.push(format!("cast(({default}) as {type_name})")),
-            (None, None) => {
-                return Err(
-                    Fault::new("TN410", format!("\"{name}\" is required")).field(name.clone())
-                );
-            }
-        }
-    }
-    if let Some((name, _)) = given.first() {
-        let shown: String = name.chars().take(64).collect();
-        let names: Vec<&str> = function.arguments.iter().map(|a| a.name.as_str()).collect();
-        let hint = match names.as_slice() {
-            [] => "It takes none.".to_owned(),
-            names => format!("Arguments are {}.", names.join(", ")),
-        };
-        return Err(Fault::new(
-            "TN402",
-            format!("\"{shown}\" is not an argument of {called}"),
-        )
-        .hint(hint)
-        .field(shown));
-    }
-    let number = texts.len();
-    let sql = format!("select {}({})", function.name, sql.join(", "));
-    // SAFETY: palloc answers with that much memory, which is written here or in `run`.
-    unsafe {
-        let call = Call {
-            function: function.oid,
-            sql: in_postgres_memory(&sql),
-            number,
-            texts: pg_sys::palloc(number * size_of::<Text>()).cast(),
-            types: pg_sys::palloc(number * size_of::<pg_sys::Oid>()).cast(),
-            values: pg_sys::palloc(number * size_of::<pg_sys::Datum>()).cast(),
-            nulls: pg_sys::palloc(number).cast(),
-            is_set: function.is_set,
-            column: function
-                .column
-                .as_deref()
-                .map_or(std::ptr::null(), |column| {
-                    in_postgres_memory(&camel_case(column))
-                }),
-        };
-        for (i, text) in texts.into_iter().enumerate() {
-            call.types.add(i).write(text.type_oid);
-            call.texts.add(i).write(text);
-        }
-        Ok(call)
-    }
-}
-
-fn kind_of(oid: pg_sys::Oid) -> Kind {
-    // SAFETY: look-ups in the caches of the catalog.
-    unsafe {
-        let base = pg_sys::getBaseType(oid);
-        Kind::of(base, pg_sys::get_element_type(base))
-    }
 }
 
 unsafe extern "C-unwind" {

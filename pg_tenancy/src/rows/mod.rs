@@ -7,6 +7,7 @@
 //! by the ranges `after` it, a `count`, and what is to `include`.
 
 mod after;
+mod arguments;
 mod bind;
 mod cache;
 mod call;
