@@ -3,7 +3,7 @@
 //! them may be in an answer.
 
 use serde_json::json;
-use tests::{Person, World};
+use tests::{Api, ApiSettings, Person, World};
 
 use crate::tool::{python, succeeds, workshop};
 
@@ -47,25 +47,43 @@ async fn canaries(person: &Person<'_>) -> Vec<String> {
     canaries
 }
 
-#[tokio::test]
-#[ignore = "needs schemathesis: `make test` sets it up"]
-async fn no_request_finds_a_fault_or_another_tenants_row() {
-    let (world, _mailbox) = World::with_samples_and(|settings| {
-        LIMITS
-            .iter()
-            .fold(settings, |settings, limit| settings.set(limit, "off"))
-    })
-    .await;
+fn without_limits(settings: ApiSettings) -> ApiSettings {
+    LIMITS
+        .iter()
+        .fold(settings, |settings, limit| settings.set(limit, "off"))
+}
+
+/// Tries the API at this address, in these phases.
+async fn finds_nothing(world: &World, url: &str, phases: &str) {
     let canaries = canaries(&world.api.owner_of("Canaries").await).await;
     let tester = world.api.owner_of("Testers").await;
 
     let mut schemathesis = python("schemathesis");
     schemathesis
         .args(["--config-file", "schemathesis.toml", "run"])
-        .arg(format!("{}/openapi.json", world.api.url))
-        .current_dir(workshop(&world, "openapi"))
+        .args(["--phases", phases])
+        .arg(format!("{url}/openapi.json"))
+        .current_dir(workshop(world, "openapi"))
+        // Where its people log in.
         .env("API", &world.api.url)
         .env("TOKEN", &tester.token)
         .env("CANARIES", canaries.join(","));
     succeeds(schemathesis).await;
+}
+
+#[tokio::test]
+#[ignore = "needs schemathesis: `make test` sets it up"]
+async fn no_request_finds_a_fault_or_another_tenants_row() {
+    let (world, _mailbox) = World::with_samples_and(without_limits).await;
+    let url = world.api.url.clone();
+    finds_nothing(&world, &url, "examples,coverage,fuzzing,stateful").await;
+}
+
+#[tokio::test]
+#[ignore = "needs schemathesis: `make test` sets it up"]
+async fn envelopes_are_as_they_are_described() {
+    let (world, mailbox) = World::with_samples().await;
+    let settings = without_limits(Api::on(&world.database).mails_to(&mailbox));
+    let api = settings.set("RESPONSE_STYLE", "envelope").start().await;
+    finds_nothing(&world, &api.url, "examples").await;
 }
