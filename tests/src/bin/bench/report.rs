@@ -63,15 +63,20 @@ impl Report {
 
     /// Prints the table as Markdown, and writes the JSON where `BENCH_JSON` says.
     pub fn finish(&self) {
-        println!("\n| figure | value | | to reach | reached |\n| --- | ---: | --- | --- | --- |");
+        println!(
+            "\n| figure | value | | to reach | reached | on the clock |\n| --- | ---: | --- | --- | --- | ---: |"
+        );
         for row in &self.rows {
             let reached = match row["reached"].as_bool() {
                 Some(true) => "yes",
                 Some(false) => "**no**",
                 None => "",
             };
+            let clock = row["more"]["onTheClock"]
+                .as_f64()
+                .map_or(String::new(), |value| format!("{value:.2}"));
             println!(
-                "| {} | {:.3} | {} | {} | {reached} |",
+                "| {} | {:.2} | {} | {} | {reached} | {clock} |",
                 row["name"].as_str().unwrap_or_default(),
                 row["value"].as_f64().unwrap_or(f64::NAN),
                 row["unit"].as_str().unwrap_or_default(),

@@ -1,8 +1,6 @@
 //! Conditions that aren't leakproof, with their indexes: `tenancy.trust_operators()`.
 
-use serde_json::json;
-
-use super::{BY_HAND, Bench, ENTER, micros, ratios, ratios_median};
+use super::{BY_HAND, Bench, ENTER};
 use crate::race::Argument::Tenant;
 use crate::race::Way;
 use crate::report::{Report, Target};
@@ -45,14 +43,9 @@ pub async fn measure(bench: &Bench<'_>, report: &mut Report) {
             way("by hand", BY_HAND, by_hand.as_str(), &[Tenant][..]),
             way("isolated", ENTER, isolated.as_str(), &[]),
         ];
-        let rounds = bench.race(&ways, 20).await;
-        report.add(
-            &format!("search, {name}: time, isolated ÷ by hand"),
-            "",
-            &ratios(&rounds, |spent| spent[1].time() / spent[0].time()),
-            Target::AtMost(1.1),
-            json!({"byRunTime": ratios_median(&rounds, |spent| spent[1].run() / spent[0].run()),
-                "microseconds": micros(&rounds, 1), "byHand": micros(&rounds, 0)}),
-        );
+        let name = format!("search, {name}");
+        bench
+            .time(&name, &ways, 20, Target::AtMost(1.1), report)
+            .await;
     }
 }
