@@ -9,7 +9,7 @@
 
 pub use answer::Answer;
 pub use api::{Api, ApiSettings};
-pub use authority::Authority;
+pub use authority::{Authority, Certificate};
 pub use cluster::{Cluster, Durability};
 pub use collector::{Collector, Span};
 pub use database::{Database, Login};

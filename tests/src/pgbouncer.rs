@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::postgres::is_root;
 use crate::watchdog::Watchdog;
-use crate::{ApiSettings, Database, Login, free_port, unique};
+use crate::{ApiSettings, Certificate, Database, Login, free_port, unique};
 
 pub struct PgBouncer {
     port: u16,
@@ -19,6 +19,27 @@ pub struct PgBouncer {
 impl PgBouncer {
     /// In front of this database, with so many connections to it for everybody who comes as the API.
     pub async fn before(database: &Database, connections: u32) -> Self {
+        Self::start(database, connections, "").await
+    }
+
+    /// The same, and all have to come by TLS.
+    pub async fn encrypted(database: &Database, connections: u32, shown: &Certificate) -> Self {
+        let file = |suffix: &str| {
+            let name = format!("pgbouncer-{}.{suffix}", unique());
+            database.cluster.file(&name)
+        };
+        let (certificate, key) = (file("crt"), file("key"));
+        write(&certificate, &shown.certificate);
+        write(&key, &shown.key);
+        let settings = format!(
+            "client_tls_sslmode = require\nclient_tls_cert_file = {}\nclient_tls_key_file = {}\n",
+            certificate.display(),
+            key.display()
+        );
+        Self::start(database, connections, &settings).await
+    }
+
+    async fn start(database: &Database, connections: u32, more: &str) -> Self {
         let name = format!("pgbouncer-{}", unique());
         let file = |suffix: &str| database.cluster.file(&format!("{name}.{suffix}"));
         let (ini, users, log) = (file("ini"), file("txt"), file("log"));
@@ -38,7 +59,7 @@ impl PgBouncer {
                  auth_file = {users}\n\
                  pool_mode = transaction\n\
                  default_pool_size = {connections}\n\
-                 max_client_conn = 200\n",
+                 max_client_conn = 200\n{more}",
                 name = database.name,
                 server = database.cluster.port(),
                 users = users.display(),

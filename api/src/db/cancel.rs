@@ -4,6 +4,8 @@
 //! connection, and forgets a cancel whose sender has gone meanwhile; tokio-postgres
 //! goes at once. So behind a pooler the sender stays until the other side has closed.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,9 +14,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{CancelToken, Config, NoTls};
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_postgres::{CancelToken, Config, NoTls, Socket};
 
-use super::tls::Connector;
+use super::tls::{Connector, Stream};
 
 #[derive(Clone)]
 pub(super) enum Canceller {
@@ -22,6 +25,8 @@ pub(super) enum Canceller {
     Server(Connector),
     /// Unencrypted, to the pooler at this host and port.
     Pooler(Arc<Host>, u16),
+    /// Encrypted, to a pooler.
+    EncryptedPooler(StayingConnector),
 }
 
 impl Canceller {
@@ -32,6 +37,9 @@ impl Canceller {
                 let port = config.get_ports().first().copied().unwrap_or(5432);
                 Self::Pooler(Arc::new(host.clone()), port)
             }
+            _ if is_pooler && !is_plain => {
+                Self::EncryptedPooler(StayingConnector(connector.clone()))
+            }
             _ => Self::Server(connector.clone()),
         }
     }
@@ -39,6 +47,7 @@ impl Canceller {
     pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), String> {
         let sent = match self {
             Self::Server(connector) => token.cancel_query(connector.clone()).await,
+            Self::EncryptedPooler(connector) => token.cancel_query(connector.clone()).await,
             Self::Pooler(host, port) => match &**host {
                 Host::Tcp(name) => {
                     let stream = TcpStream::connect((name.as_str(), *port)).await;
@@ -57,7 +66,7 @@ impl Canceller {
 }
 
 /// A stream that is shut down when the other side has closed it.
-struct Staying<S>(S);
+pub(super) struct Staying<S>(S);
 
 impl<S: AsyncRead + Unpin> AsyncRead for Staying<S> {
     fn poll_read(
@@ -91,5 +100,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Staying<S> {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+}
+
+/// A connector whose streams stay.
+#[derive(Clone)]
+pub(super) struct StayingConnector(Connector);
+
+pub(super) struct StayingConnect(<Connector as MakeTlsConnect<Socket>>::TlsConnect);
+
+impl MakeTlsConnect<Socket> for StayingConnector {
+    type Stream = Staying<Stream>;
+    type TlsConnect = StayingConnect;
+    type Error = Infallible;
+
+    fn make_tls_connect(&mut self, host: &str) -> Result<StayingConnect, Infallible> {
+        MakeTlsConnect::<Socket>::make_tls_connect(&mut self.0, host).map(StayingConnect)
+    }
+}
+
+impl TlsConnect<Socket> for StayingConnect {
+    type Stream = Staying<Stream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Staying<Stream>>> + Send>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        Box::pin(async { self.0.connect(socket).await.map(Staying) })
+    }
+}
+
+impl TlsStream for Staying<Stream> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.0.channel_binding()
     }
 }

@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, Api, Database, Person, PgBouncer};
+use tests::{Answer, Api, Authority, Database, Person, PgBouncer};
 
 /// A database whose login has a limit in time, as a pooler makes it needed.
 async fn database() -> Database {
@@ -127,6 +127,27 @@ async fn a_client_that_hangs_up_leaves_no_query_behind() {
     let database = database().await;
     let pgbouncer = PgBouncer::before(&database, 1).await;
     let api = pgbouncer.for_api(Api::on(&database)).start().await;
+    hangs_up(&database, &api).await;
+}
+
+#[tokio::test]
+async fn nor_where_the_way_to_the_pooler_is_encrypted() {
+    let database = database().await;
+    let authority = Authority::new();
+    let shown = authority.certifies("localhost");
+    let pgbouncer = PgBouncer::encrypted(&database, 1, &shown).await;
+    let file = database.file("pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let api = pgbouncer
+        .for_api(Api::on(&database))
+        .set("DB_HOST", "localhost")
+        .set("DB_SSLMODE", "verify-full")
+        .set("DB_SSLROOTCERT", &file.display().to_string());
+    hangs_up(&database, &api.start().await).await;
+}
+
+/// Somebody hangs up in the middle of a change.
+async fn hangs_up(database: &Database, api: &Api) {
     let (alice, bob) = (api.owner_of("Acme").await, api.owner_of("Globex").await);
     let task = alice.has_task("Alice's").await;
     bob.has_task("Bob's").await;
