@@ -28,6 +28,7 @@ mod idempotency;
 mod invitations;
 mod isolate;
 mod keys;
+mod latest;
 mod limits;
 mod links;
 mod lint;
