@@ -191,3 +191,33 @@ as $$
 $$;
 comment on function tenancy_private.served_resource(text) is
     'The resource of that name for the row functions, with the relations on which it rests; null where none is served.';
+
+create function tenancy_private.lint_not_served(walled tenancy_private.walled[])
+    returns setof tenancy_private.finding
+    language sql stable
+begin atomic
+    select 'warning', format('resource %s', r.resource),
+        format('is exposed and not served: %s is neither isolated nor shared nor a view of such alone', r.relation),
+        format('select tenancy.hide_table(%L)', r.resource)
+    from tenancy.exposed_resources as r
+    where not r.is_hidden and (tenancy_private.standing_of(r.relation)).kind is null
+    union all
+    -- A key that is shown in part is none; a list with a name that is gone shows less than was meant.
+    select 'warning', format('resource %s', r.resource),
+        format('names %s, and %s has no such column', string_agg(distinct quote_ident(u.name), ', '), r.relation),
+        '-- Expose it again, with the lists as they should be: tenancy.expose_table().'
+    from tenancy.exposed_resources as r
+    cross join lateral unnest(r.columns || r.insertable || r.updatable || r.filterable || r.sortable || r.key) as u (name)
+    where not r.is_hidden
+      and exists (select from pg_catalog.pg_class as c where c.oid = r.relation)
+      and not exists (
+          select from pg_catalog.pg_attribute as a
+          where a.attrelid = r.relation and a.attname = u.name and not a.attisdropped)
+    group by r.resource, r.relation
+    union all
+    select 'warning', s.relation::text, 'is declared shared, and has tenants since',
+        format('select tenancy.unshare_table(%L)', s.relation)
+    from tenancy.shared_tables as s
+    where not tenancy_private.is_shared(s.relation)
+      and exists (select from pg_catalog.pg_class as c where c.oid = s.relation);
+end;

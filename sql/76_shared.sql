@@ -173,20 +173,3 @@ begin atomic
     cross join lateral tenancy_private.members(s.relation) as m
     cross join lateral tenancy_private.writers(m.member) as w;
 end;
-
-create function tenancy_private.lint_not_served(walled tenancy_private.walled[])
-    returns setof tenancy_private.finding
-    language sql stable
-begin atomic
-    select 'warning', format('resource %s', r.resource),
-        format('is exposed and not served: %s is neither isolated nor shared nor a view of such alone', r.relation),
-        format('select tenancy.hide_table(%L)', r.resource)
-    from tenancy.exposed_resources as r
-    where not r.is_hidden and (tenancy_private.standing_of(r.relation)).kind is null
-    union all
-    select 'warning', s.relation::text, 'is declared shared, and has tenants since',
-        format('select tenancy.unshare_table(%L)', s.relation)
-    from tenancy.shared_tables as s
-    where not tenancy_private.is_shared(s.relation)
-      and exists (select from pg_catalog.pg_class as c where c.oid = s.relation);
-end;

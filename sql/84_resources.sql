@@ -111,8 +111,10 @@ begin atomic
         select d.*, coalesce(d.key, p.columns) as id
         from described as d
         left join primary_key as p on p.resource = d.resource
-        -- As the row functions: who may not read the key has no resource.
+        -- As the row functions: there is no resource for who may not read the key, nor
+        -- where two columns have one name in JSON.
         where coalesce(d.key, p.columns) <@ d.shown
+          and cardinality(d.shown) = (select count(distinct tenancy_private.field_name(n.name)) from unnest(d.shown) as n (name))
     ), target as materialized (
         select r.relation, r.kind, r.shown, r.resource from readable as r where r.kind <> 'view'
     ), reference as materialized (

@@ -5,6 +5,7 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::tests::exposed::{refused, school};
+    use crate::tests::lint::findings;
     use crate::tests::support::*;
 
     #[pg_test]
@@ -177,5 +178,24 @@ mod tests {
             text("select relation::text from tenancy.exposed_resources where resource = 'tasks'"),
             "school.students"
         );
+    }
+
+    #[pg_test]
+    fn lint_names_what_the_lists_have_lost() {
+        school();
+        run("drop table school.plain;
+             select tenancy.share_table('school.countries'), tenancy.expose_table('school.students', filterable => '{email,status}');
+             alter table school.students rename email to \"e-mail\"");
+        let found = findings();
+        assert!(
+            found.contains("warning | not_served | resource students | names email, and school.students has no such column | -- Expose it again"),
+            "{found}"
+        );
+        run("select tenancy.expose_table('school.students', filterable => '{e-mail,status}')");
+        assert_eq!(findings(), "");
+        // Two columns of one name close it, for resources() as for the row functions.
+        run("alter table school.students add column country text, add column \"countryCode\" text");
+        become_role("tenancy_app");
+        assert!(!text("select tenancy.resources()::text").contains("\"students\""));
     }
 }
