@@ -8,6 +8,13 @@
  * Rust: pg_tenancy/src/context.rs and entry.rs.
  */
 
+-- Policies call it directly, and not as (select …). The planner then asks it, too, and
+-- expects as many rows as this tenant has: a large one is read in parallel and a small one
+-- by its index. What a subquery gives is known only later, so that every tenant is taken
+-- for one of the average size (pg_tenancy/src/tests/plans_by_size.rs); one for a million
+-- rows is then counted by one process, row by row from the index. A subquery is asked once
+-- and not once for each row; but a call is a load from memory, and a full scan takes
+-- nearly the same with either (make bench-db).
 create function tenancy.current_tenant_id()
     returns uuid
     language c stable parallel safe
