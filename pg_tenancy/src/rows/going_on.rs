@@ -70,6 +70,7 @@ pub fn scope(relation: &Relation, order: &[Sort], filter: &[Condition]) -> Resul
         scope.add(&[sort.is_descending.into()]);
         are_by_settings |= field.storage == Storage::TextBySettings;
     }
+    scope.add(&[filter.len() as u8]);
     for condition in filter {
         scope.add(relation.fields[condition.field].column.as_bytes());
         scope.add(condition.operator.sql().as_bytes());
