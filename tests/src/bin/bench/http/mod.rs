@@ -1,6 +1,8 @@
 //! `make bench-http`: the service against the floor, each a process of its own on one
 //! database, in turns.
 
+mod compare;
+
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,28 +10,18 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tests::{Api, Database, free_port};
 
+use self::compare::compare;
 use crate::data::{self, Tenant};
 use crate::load::{self, Answers, request};
 use crate::report::{Report, Target, median, percentile};
 use crate::{Options, machine};
 
-const CONNECTIONS: usize = 32;
-const TASKS: &str = include_str!("../../../bench/tasks.sql");
+const TASKS: &str = include_str!("../../../../bench/tasks.sql");
 
 /// Whom the load goes to.
 struct Server {
     port: u16,
     process: u32,
-}
-
-/// What one turn of load took.
-struct Turn {
-    per_second: f64,
-    p50: f64,
-    p99: f64,
-    /// Seconds of the processor's time for a request.
-    service: f64,
-    postgres: f64,
 }
 
 pub async fn measure(options: &Options, report: &mut Report) {
@@ -151,102 +143,6 @@ async fn rows(database: &Database, tenants: &[Tenant]) -> Arc<[uuid::Uuid]> {
     let admin = database.superuser().await;
     let found = admin.query(sql, &[&ids]).await.expect("tasks");
     found.iter().map(|row| row.get(0)).collect()
-}
-
-async fn compare(
-    name: &str,
-    status: &'static str,
-    ask: impl Fn(usize) -> Vec<u8> + Clone + Send + 'static,
-    [service, floor]: [&Server; 2],
-    postgres: u32,
-    options: &Options,
-    report: &mut Report,
-) {
-    if !options.wants(name) {
-        return;
-    }
-    // Two of each in a round, in both orders: what the machine does otherwise drifts.
-    let seconds = options.seconds;
-    let mut pairs = Vec::new();
-    for server in [service, floor] {
-        turn(server, postgres, 0.5, status, ask.clone()).await;
-    }
-    for round in 0..options.rounds {
-        let order = if round % 2 == 0 {
-            [service, floor]
-        } else {
-            [floor, service]
-        };
-        let first = turn(order[0], postgres, 2.0 * seconds, status, ask.clone()).await;
-        let second = turn(order[1], postgres, 2.0 * seconds, status, ask.clone()).await;
-        pairs.push(if round % 2 == 0 {
-            (first, second)
-        } else {
-            (second, first)
-        });
-    }
-    let ratio = |of: fn(&Turn) -> f64| -> Vec<f64> {
-        pairs
-            .iter()
-            .map(|(ours, floor)| of(ours) / of(floor))
-            .collect()
-    };
-    let each = |of: fn(&Turn) -> f64| {
-        let ours: Vec<_> = pairs.iter().map(|(ours, _)| of(ours)).collect();
-        let floor: Vec<_> = pairs.iter().map(|(_, floor)| of(floor)).collect();
-        json!({"service": median(&ours), "floor": median(&floor)})
-    };
-    report.add(
-        &format!("service, {name}: throughput ÷ floor"),
-        "",
-        &ratio(|turn| turn.per_second),
-        Target::AtLeast(0.85),
-        json!({"perSecond": each(|turn| turn.per_second), "p50": each(|turn| turn.p50)}),
-    );
-    report.add(
-        &format!("service, {name}: p99 ÷ floor"),
-        "",
-        &ratio(|turn| turn.p99),
-        Target::AtMost(1.3),
-        json!({"milliseconds": each(|turn| turn.p99)}),
-    );
-    report.add(
-        &format!("service, {name}: processor time of the service ÷ floor"),
-        "",
-        &ratio(|turn| turn.service),
-        Target::None,
-        json!({"secondsPerRequest": each(|turn| turn.service)}),
-    );
-    report.add(
-        &format!("service, {name}: processor time of PostgreSQL ÷ floor"),
-        "",
-        &ratio(|turn| turn.postgres),
-        Target::None,
-        json!({"secondsPerRequest": each(|turn| turn.postgres)}),
-    );
-}
-
-async fn turn(
-    server: &Server,
-    postgres: u32,
-    seconds: f64,
-    status: &'static str,
-    ask: impl Fn(usize) -> Vec<u8> + Clone + Send + 'static,
-) -> Turn {
-    let before = (
-        machine::cpu_seconds(server.process),
-        machine::cpu_seconds_of_all(postgres),
-    );
-    let duration = Duration::from_secs_f64(seconds);
-    let answers = load::run(server.port, CONNECTIONS, duration, status, ask).await;
-    let number = answers.times.len() as f64;
-    Turn {
-        per_second: answers.per_second(),
-        p50: percentile(&answers.times, 0.5),
-        p99: percentile(&answers.times, 0.99),
-        service: (machine::cpu_seconds(server.process) - before.0) / number,
-        postgres: (machine::cpu_seconds_of_all(postgres) - before.1) / number,
-    }
 }
 
 /// What lists wait while 50 clients log in without pause.
