@@ -99,7 +99,7 @@ async fn what_a_functions_author_says_reaches_the_caller_and_nothing_else_does()
             "XX001",
             500,
             "internal",
-            "Something went wrong on our side.",
+            "Something went wrong; the service's log has the reason under this requestId.",
         ),
     ] {
         let answer = call(&ann, "refuse", json!({"how": how})).await;
