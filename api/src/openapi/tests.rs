@@ -142,3 +142,14 @@ fn a_field_that_is_called_like_an_option_is_filtered_by_its_operator() {
     assert!(named("limit[eq]") && named("limit[ne]"));
     assert!(!named("limit"), "the option stands among the shared ones");
 }
+
+#[test]
+fn every_fixed_route_is_described() {
+    let source = include_str!("../routes.rs");
+    let served: BTreeSet<&str> = source
+        .split('"')
+        .filter(|text| text.starts_with('/') && !text.contains(' '))
+        .collect();
+    let described: BTreeSet<&str> = fixed::routes().into_iter().map(|(path, ..)| path).collect();
+    assert_eq!(described, served);
+}
