@@ -129,8 +129,7 @@ async fn passes(time: Duration) {
     }
 }
 
-/// What the connections of the API are doing that serve requests: the one that listens
-/// serves nobody.
+/// What the API's connections are doing, but for the one that only listens to the catalog.
 async fn connections(database: &Database) -> Vec<String> {
     let query =
         "select state from pg_stat_activity where usename = $1 and query not like 'listen %'";
