@@ -127,7 +127,7 @@ pub fn is_about_a_value(code: i32) -> bool {
 /// Class TN.
 fn is_ours(code: i32) -> bool {
     const CLASS: i32 = (1 << 12) - 1;
-    code & CLASS == sqlstate("TN001") & CLASS
+    code & CLASS == sqlstate("TN")
 }
 
 fn is_about_a_rule(code: i32) -> bool {
