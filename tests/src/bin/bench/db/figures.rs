@@ -76,7 +76,8 @@ pub async fn queries(bench: &Bench<'_>, report: &mut Report) {
         let way = |name, enter, query| Way {
             name,
             enter: Some(enter),
-            set: "",
+            // Workers are processes of their own, whose time isn't the backend's.
+            set: "set local max_parallel_workers_per_gather = 0",
             query,
             arguments: &[],
         };
