@@ -99,12 +99,6 @@ create function tenancy_private.is_ordered(type oid)
 as 'MODULE_PATHNAME', 'tenancy_is_ordered';
 comment on function tenancy_private.is_ordered(oid) is 'Whether values of a type have an order.';
 
-create function tenancy_private.is_soft_deleted(relation oid)
-    returns boolean
-    language sql stable strict
-return false;
-comment on function tenancy_private.is_soft_deleted(oid) is 'Whether a deleted row of that table is only marked as such.';
-
 -- What the extension comes with.
 insert into tenancy.exposed_resources (resource, relation)
 values ('projects', 'tenancy.projects'), ('tasks', 'tenancy.tasks');

@@ -169,7 +169,7 @@ grant execute on function
     tenancy_private.choices_of(text),
     tenancy_private.described_fields(),
     tenancy_private.described_resources(),
-    tenancy_private.described_functions()
+    tenancy_private.described_functions(name)
     to tenancy_app;
 
 grant execute on function tenancy.set_tenant_context(uuid, uuid) to tenancy_gateway;

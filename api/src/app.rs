@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::Config;
-
 use crate::catalog::{Catalog, CatalogHolder};
 use crate::db::Pool;
 use crate::limiter::{Limiter, TrustedProxies};
 use crate::mail::Mailer;
+use crate::metrics::Metrics;
 use crate::openapi::Documents;
 use crate::outbound::Outbound;
 use crate::password::Passwords;
 use crate::queue::Queue;
-use crate::settings::{FrontSettings, Limits, Settings};
+use crate::settings::{Docs, FrontSettings, Limits, Settings, ShapeSettings};
+use crate::tenant::Naming;
 use crate::token::Tokens;
 
 /// Password resets that may wait or be under way; few at once, so that no flood of them
@@ -40,6 +40,12 @@ struct Parts {
     metrics: Option<Metrics>,
     has_public_metrics: bool,
     front: FrontSettings,
+    catalog: CatalogHolder,
+    documents: Documents,
+    has_docs: bool,
+    catalog_refresh: Duration,
+    naming: Naming,
+    shape: ShapeSettings,
 }
 
 /// How long what is made for a person lasts.
@@ -74,6 +80,12 @@ impl App {
             metrics: Metrics::new(&settings.ops),
             has_public_metrics: settings.ops.are_metrics_public(),
             front: settings.front.clone(),
+            catalog: CatalogHolder::default(),
+            documents: Documents::new(&settings.shape, &settings.tenant.tenant_header),
+            has_docs: settings.docs == Docs::On,
+            catalog_refresh: settings.limits.catalog_refresh,
+            naming: Naming::new(&settings.tenant)?,
+            shape: settings.shape.clone(),
         })))
     }
 
@@ -154,8 +166,8 @@ impl App {
         &self.0.documents
     }
 
-    pub fn catalog_settings(&self) -> &CatalogSettings {
-        &self.0.catalog_settings
+    pub fn catalog_refresh(&self) -> Duration {
+        self.0.catalog_refresh
     }
 
     pub fn naming(&self) -> &Naming {
@@ -165,11 +177,6 @@ impl App {
     /// What answers look like.
     pub fn shape(&self) -> &ShapeSettings {
         &self.0.shape
-    }
-
-    /// For a connection beside the pool.
-    pub fn database_config(&self) -> &Config {
-        &self.0.database
     }
 
     pub fn set_catalog(&self, catalog: Catalog) {

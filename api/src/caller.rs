@@ -57,9 +57,12 @@ where
         if let (Some(notes), Some(tenant)) = (notes, named.and_then(|named| named.tenant)) {
             notes.note_tenant(tenant);
         }
+        let token = token.to_owned();
+        let NamedTenant(tenant) = NamedTenant::from_request_parts(parts, state).await?;
         Ok(Self {
-            token: token.to_owned(),
+            token,
             person: named.and_then(|named| named.person),
+            tenant,
         })
     }
 }

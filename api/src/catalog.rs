@@ -104,6 +104,17 @@ pub struct Returns {
     pub kind: String,
     pub element_type: Option<String>,
     pub is_set: bool,
+    /// Of a row.
+    pub fields: Option<Vec<Returned>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Returned {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub element_type: Option<String>,
 }
 
 impl Catalog {

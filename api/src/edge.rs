@@ -13,12 +13,14 @@ use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use crate::envelope::Envelope;
 use crate::headers;
 use crate::limiter;
 use crate::metrics::{Answered, Metrics};
 use crate::notes::Notes;
 use crate::problem::Problem;
 use crate::request_id::{HEADER as REQUEST_ID, RequestId};
+use crate::route_label::route_label;
 use crate::trace::RequestSpan;
 
 /// Logged for a client that hung up before its answer, as nginx does.
@@ -35,12 +37,8 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
     let id = RequestId::of(request.headers());
     let notes = Notes::default();
     request.extensions_mut().insert(notes.clone());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = RequestSpan::start(
-        request.method(),
-        route.as_ref().map(MatchedPath::as_str),
-        request.headers(),
-    );
+    let route = route_label(&request, &app.catalog());
+    let span = RequestSpan::start(request.method(), &route, request.headers());
     let mut line = Line {
         notes,
         metrics: app.metrics().cloned(),
@@ -52,6 +50,8 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
         status: HUNG_UP,
         problem: None,
     };
+
+    let envelope = Envelope::of(app.shape(), &mut request);
 
     let answered = timeout(app.limits().request_timeout, next.run(request));
     let mut response = match line.span.around(answered).await {
@@ -66,8 +66,7 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
             None => problem.into_answer(id.as_str()),
         };
         if let Some(allow) = allow {
-            // The router's; a resource that takes fewer methods has told its own.
-            response.headers_mut().entry(header::ALLOW).or_insert(allow);
+            response.headers_mut().insert(header::ALLOW, allow);
         }
     } else if let Some(envelope) = &envelope {
         response = envelope.around_answer(response, id.as_str()).await;
@@ -78,8 +77,11 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
     headers.insert(REQUEST_ID, id.into_header());
     headers::secure(headers, app.front().hsts);
     limiter::describe(&line.notes, headers);
-    // Everything here is one person's own, or about this moment.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let caching = caching(headers);
+    headers.entry(header::CACHE_CONTROL).or_insert(caching);
+    if headers.contains_key(header::ETAG) {
+        headers.append(header::VARY, app.naming().vary());
+    }
     response
 }
 
@@ -145,7 +147,7 @@ impl Drop for Line {
         if let Some(metrics) = &self.metrics {
             metrics.answered(&Answered {
                 method: &self.method,
-                route: self.route.as_ref().map(MatchedPath::as_str),
+                route: &self.route,
                 status,
                 code,
                 after: elapsed,

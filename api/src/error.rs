@@ -30,24 +30,18 @@ pub fn status(sqlstate: &str) -> Option<StatusCode> {
         // Cursors, idempotency, functions and soft delete.
         "TN417" => StatusCode::UNPROCESSABLE_ENTITY,
         "TN418" => StatusCode::CONFLICT,
-        "TN415" | "TN419" | "TN421" | "TN422" | "TN423" => StatusCode::BAD_REQUEST,
+        "TN415" | "TN416" | "TN419" | "TN421" | "TN422" | "TN423" => StatusCode::BAD_REQUEST,
         "TN424" => StatusCode::NOT_FOUND,
         // RAISE EXCEPTION of a function or trigger of the DBA's, without a code of its own.
         "P0001" => StatusCode::BAD_REQUEST,
-        // Resources.
-        "TN414" => StatusCode::PRECONDITION_FAILED,
-        "TN420" => StatusCode::BAD_REQUEST,
-        // Cursors.
-        "TN415" | "TN416" => StatusCode::BAD_REQUEST,
-        "TN022" | "TN104" | "TN105" | "TN106" | "TN206" | "TN306" | "TN310" | "TN402" | "TN403"
-        | "TN404" | "TN405" | "TN406" | "TN410" | "TN411" | "TN501" | "TN504" | "TN506"
-        | "TN602" | "TN604" | "TN851" | "23502" | "23503" | "23514" => StatusCode::BAD_REQUEST,
+        "TN022" | "TN027" | "TN104" | "TN105" | "TN106" | "TN206" | "TN306" | "TN310" | "TN402"
+        | "TN403" | "TN404" | "TN405" | "TN406" | "TN410" | "TN411" | "TN501" | "TN504"
+        | "TN506" | "TN602" | "TN604" | "TN851" | "23502" | "23503" | "23514" => {
+            StatusCode::BAD_REQUEST
+        }
         "TN003" | "TN023" | "TN025" | "TN211" | "TN841" | "TN842" | "TN843" | "TN844" | "TN852"
         | "TN901" | "TN902" => StatusCode::INTERNAL_SERVER_ERROR,
         // Of functions for the DBA, which the service never calls.
-        "TN440" | "TN441" | "TN442" | "TN443" | "TN444" | "TN445" | "TN446" | "TN447" | "TN448" => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
         "TN430" | "TN431" | "TN432" | "TN433" | "TN434" | "TN435" | "TN436" | "TN437" | "TN438"
         | "TN439" => StatusCode::INTERNAL_SERVER_ERROR,
         "TN440" | "TN441" | "TN442" | "TN443" | "TN444" | "TN445" | "TN446" | "TN447" | "TN448" => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use api::app::App;
 use api::db::Verdict;
 use api::settings::{Limits, Settings};
-use api::{keeper, log, routes, serve, trace};
+use api::{keeper, log, routes, serve, trace, watcher};
 use clap::Parser;
 use tokio::net::TcpListener;
 

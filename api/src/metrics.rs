@@ -46,8 +46,8 @@ pub struct Metrics {
 /// An answer, or the lack of one.
 pub struct Answered<'a> {
     pub method: &'a Method,
-    /// Its template; `None` for a route that there isn't.
-    pub route: Option<&'a str>,
+    /// Its template.
+    pub route: &'a str,
     pub status: u16,
     pub code: Option<&'a str>,
     pub after: Duration,
@@ -96,7 +96,12 @@ impl Metrics {
 
     pub fn answered(&self, answered: &Answered<'_>) {
         let method = known(answered.method);
-        let route = answered.route.unwrap_or("other");
+        let route = match answered.route {
+            // Nothing of that name is exposed.
+            "-" => "other",
+            unknown if unknown.starts_with("/{") => "other",
+            route => route,
+        };
         let status = class(answered.status);
         let seconds = answered.after.as_secs_f64();
         counter!(REQUESTS, "method" => method, "route" => route.to_owned(), "status" => status)

@@ -67,15 +67,15 @@ pub fn router(app: App) -> Router {
         } else {
             Router::new()
         })
-        .with_state(app.clone());
-    let fixed = match app.has_public_metrics() {
-        true => fixed.merge(ops::metrics_alone(&app)),
-        false => fixed,
-    };
-    let router = rows::router(&app)
-        .merge(fixed)
+        // What is fixed wins over what is exposed.
+        .merge(resources::router())
         .fallback(async || Problem::of_status(StatusCode::NOT_FOUND))
-        .layer(from_fn_with_state(app.clone(), front));
+        .with_state(app.clone());
+    let router = match app.has_public_metrics() {
+        true => router.merge(ops::metrics_alone(&app)),
+        false => router,
+    };
+    let router = router.layer(from_fn_with_state(app.clone(), front));
     let cors = cors::layer(&app.front().cors_origins);
     // Outside of all: a browser must be allowed to read an error, too.
     let router = edge::around(router, app);

@@ -12,7 +12,6 @@ use std::time::Duration;
 use clap::{Args, Parser};
 
 pub use self::attempts::{AttemptSettings, Networks, Rate};
-pub use self::catalog::CatalogSettings;
 pub use self::database::DatabaseSettings;
 pub use self::duration::duration;
 pub use self::encryption::{Authorities, Encryption};
@@ -20,13 +19,14 @@ pub use self::front::{FrontSettings, Origins};
 pub use self::mail::MailSettings;
 pub use self::ops::OpsSettings;
 pub use self::secret::Secret;
+pub use self::shape::{ResponseStyle, ShapeSettings};
 pub use self::size::{size, written};
 pub use self::switch::switch;
+pub use self::tenant::TenantSettings;
 pub use self::token::TokenSettings;
 pub use self::trace::TraceSettings;
 
 mod attempts;
-mod catalog;
 mod database;
 mod duration;
 mod encryption;
@@ -34,8 +34,10 @@ mod front;
 mod mail;
 mod ops;
 mod secret;
+mod shape;
 mod size;
 mod switch;
+mod tenant;
 mod token;
 mod trace;
 
@@ -59,9 +61,6 @@ pub struct Settings {
 
     #[command(flatten)]
     pub token: TokenSettings,
-
-    #[command(flatten)]
-    pub catalog: CatalogSettings,
 
     #[command(flatten)]
     pub tenant: TenantSettings,
@@ -92,6 +91,16 @@ pub struct Settings {
 
     #[command(flatten)]
     pub trace: TraceSettings,
+
+    /// Whether /openapi.json and /docs are served.
+    #[arg(long, env = "DOCS", value_enum, default_value_t = Docs::On)]
+    pub docs: Docs,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Docs {
+    On,
+    Off,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -135,6 +144,10 @@ pub struct Limits {
     /// Time for a call of the mail webhook, or of an issuer's key set.
     #[arg(long, env = "OUTBOUND_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub outbound_timeout: Duration,
+
+    /// How often the database is asked whether something was exposed or hidden that wasn't heard of.
+    #[arg(long, env = "CATALOG_REFRESH", default_value = "5s", value_parser = duration)]
+    pub catalog_refresh: Duration,
 
     /// Time for the requests under way after SIGTERM or SIGINT.
     #[arg(long, env = "SHUTDOWN_TIMEOUT", default_value = "20s", value_parser = duration)]

@@ -73,7 +73,7 @@ pub struct RequestSpan(Option<Context>);
 
 impl RequestSpan {
     /// Goes on with the client's trace, where it sent a sound `traceparent`.
-    pub fn start(method: &Method, route: Option<&str>, headers: &HeaderMap) -> Self {
+    pub fn start(method: &Method, route: &str, headers: &HeaderMap) -> Self {
         let Some(tracer) = TRACER.get() else {
             return Self(None);
         };
@@ -84,6 +84,7 @@ impl RequestSpan {
             known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
             _ => "_OTHER",
         };
+        let route = Some(route).filter(|route| *route != "-");
         let name = match route {
             Some(route) => format!("{method} {route}"),
             None => method.to_owned(),
@@ -174,6 +175,7 @@ impl DatabaseSpan {
 fn kind(failure: &Failure) -> Cow<'static, str> {
     match failure {
         Failure::NotReady => "not_ready".into(),
+        Failure::AnotherTenant => "another_tenant".into(),
         Failure::NoConnection(_) => "no_connection".into(),
         Failure::NoRow => "no_row".into(),
         Failure::Query(error) => match error.code() {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::app::App;
 use crate::catalog::Catalog;
-use crate::db;
+use crate::metrics;
 
 /// Between two reads, so that whoever announces without end costs little.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -35,6 +35,7 @@ pub async fn read(app: &App) -> Result<(), String> {
         "what is exposed was read"
     );
     app.set_catalog(catalog);
+    metrics::catalog_reloaded(true);
     Ok(())
 }
 
@@ -47,6 +48,7 @@ async fn keep_reading(app: &App, changed: &Notify) {
             true => match read(app).await {
                 Ok(()) => app.catalog_refresh(),
                 Err(reason) => {
+                    metrics::catalog_reloaded(false);
                     tracing::warn!(reason, "can't ask the database what is exposed");
                     LONGEST_PAUSE.min(app.catalog_refresh())
                 }
@@ -58,13 +60,13 @@ async fn keep_reading(app: &App, changed: &Notify) {
 }
 
 async fn keep_listening(app: &App, changed: &Notify) {
-    if !app.catalog_settings().catalog_listen {
+    if app.pool().is_behind_a_pooler() {
         return;
     }
     let mut pause = SHORTEST_PAUSE;
     loop {
         let started = Instant::now();
-        let ended = db::listen(app.database_config(), || changed.notify_one()).await;
+        let ended = app.pool().listen(|| changed.notify_one()).await;
         let reason = ended.err().map(|error| error.to_string());
         tracing::warn!(reason, "nothing is heard of what is exposed; trying again");
         // One that lasted is made anew at once.

@@ -143,37 +143,32 @@ pgrx::extension_sql_file!("../../sql/70_accepting.sql", requires = ["69_api_keys
 pgrx::extension_sql_file!("../../sql/71_capsules.sql", requires = ["70_accepting"]);
 pgrx::extension_sql_file!("../../sql/72_each_tenant.sql", requires = ["71_capsules"]);
 pgrx::extension_sql_file!("../../sql/73_support.sql", requires = ["72_each_tenant"]);
-pgrx::extension_sql_file!("../../sql/86_named_tenant.sql", requires = ["73_support"]);
-pgrx::extension_sql_file!("../../sql/87_denials.sql", requires = ["86_named_tenant"]);
-pgrx::extension_sql_file!(
-    "../../sql/90_grants.sql",
-    requires = ["86_named_tenant"],
 pgrx::extension_sql_file!("../../sql/74_exposed.sql", requires = ["73_support"]);
 pgrx::extension_sql_file!("../../sql/75_serving.sql", requires = ["74_exposed"]);
 pgrx::extension_sql_file!("../../sql/76_shared.sql", requires = ["75_serving"]);
 pgrx::extension_sql_file!("../../sql/77_exposing.sql", requires = ["76_shared"]);
-pgrx::extension_sql_file!("../../sql/77_resource_rows.sql", requires = ["77_exposing"]);
+pgrx::extension_sql_file!("../../sql/78_resource_rows.sql", requires = ["77_exposing"]);
 pgrx::extension_sql_file!(
-    "../../sql/84_resources.sql",
-    requires = ["77_resource_rows"]
+    "../../sql/79_references.sql",
+    requires = ["78_resource_rows"]
 );
+pgrx::extension_sql_file!("../../sql/80_functions.sql", requires = ["79_references"]);
+pgrx::extension_sql_file!("../../sql/81_idempotency.sql", requires = ["80_functions"]);
+pgrx::extension_sql_file!(
+    "../../sql/82_soft_delete.sql",
+    requires = ["81_idempotency"]
+);
+pgrx::extension_sql_file!("../../sql/83_calls.sql", requires = ["82_soft_delete"]);
+pgrx::extension_sql_file!("../../sql/84_purge_deleted.sql", requires = ["83_calls"]);
+pgrx::extension_sql_file!(
+    "../../sql/85_resources.sql",
+    requires = ["84_purge_deleted"]
+);
+pgrx::extension_sql_file!("../../sql/86_named_tenant.sql", requires = ["85_resources"]);
+pgrx::extension_sql_file!("../../sql/87_denials.sql", requires = ["86_named_tenant"]);
 pgrx::extension_sql_file!(
     "../../sql/90_grants.sql",
-    requires = ["84_resources"],
     requires = ["87_denials"],
-    finalize
-);
-pgrx::extension_sql_file!("../../sql/78_functions.sql", requires = ["73_support"]);
-pgrx::extension_sql_file!("../../sql/79_idempotency.sql", requires = ["78_functions"]);
-pgrx::extension_sql_file!(
-    "../../sql/80_soft_delete.sql",
-    requires = ["79_idempotency"]
-);
-pgrx::extension_sql_file!("../../sql/81_calls.sql", requires = ["80_soft_delete"]);
-pgrx::extension_sql_file!("../../sql/82_purge_deleted.sql", requires = ["81_calls"]);
-pgrx::extension_sql_file!(
-    "../../sql/90_grants.sql",
-    requires = ["82_purge_deleted"],
     finalize
 );
 

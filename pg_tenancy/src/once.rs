@@ -1,4 +1,4 @@
-//! What is asked for twice under one idempotency key is done once. `sql/79_idempotency.sql`
+//! What is asked for twice under one idempotency key is done once. `sql/81_idempotency.sql`
 //! says what is promised.
 //!
 //! The work is a function that the caller may call, and runs as the caller. Before

@@ -1,4 +1,4 @@
-//! Soft delete, in queries. `sql/80_soft_delete.sql` says what it promises.
+//! Soft delete, in queries. `sql/82_soft_delete.sql` says what it promises.
 //!
 //! A table that asks for it has a restrictive policy `deleted_at is null`, which is
 //! all that its reads need: a plain condition, beside which indexes, estimates and

@@ -80,6 +80,18 @@ impl Api {
         panic!("the API doesn't become ready:\n{}", self.log());
     }
 
+    /// Waits until a path leads somewhere, which without a token is a 401, or nowhere any more.
+    pub async fn serves(&self, path: &str, is_served: bool) {
+        let expected = if is_served { 401 } else { 404 };
+        for _ in 0..600 {
+            if self.get(path).await.status == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{path} is still not answered {expected}:\n{}", self.log());
+    }
+
     pub fn port(&self) -> u16 {
         let (_, port) = self.url.rsplit_once(':').expect("the address has a port");
         port.parse().expect("a port is a number")

@@ -32,6 +32,7 @@ mod mailbox;
 mod person;
 mod pgbouncer;
 pub mod postgres;
+mod raw;
 mod samples;
 mod token;
 mod watchdog;

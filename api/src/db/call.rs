@@ -27,6 +27,7 @@ use tokio_postgres::{CancelToken, Row};
 
 use super::Pool;
 use super::cancel::Canceller;
+use super::named::Named;
 use super::pool::Lease;
 use crate::caller::Caller;
 use crate::error::leaves_a_sound_connection;
@@ -123,7 +124,7 @@ impl Pool {
         Ok(self.rows(call).await?.into_iter().next())
     }
 
-    pub async fn rows(&self, call: Call) -> Result<Vec<Row>, Failure> {
+    pub(super) async fn run(&self, call: Call) -> Result<Vec<Row>, Failure> {
         let span = DatabaseSpan::start(&call.statement);
         let answer = self.query(call).await;
         span.end(answer.as_ref().err());

@@ -2,8 +2,8 @@
 
 use std::future::{pending, poll_fn};
 
+use tokio_postgres::AsyncMessage;
 use tokio_postgres::types::Type;
-use tokio_postgres::{AsyncMessage, Config, NoTls};
 
 use super::{Call, Failure, Json, Pool};
 
@@ -18,28 +18,28 @@ impl Pool {
         let row = self.row(call).await?;
         row.try_get(0).map_err(Failure::Query)
     }
-}
 
-/// Calls `changed` when it has begun to listen, and with every change that somebody makes
-/// from then on. Ends when the connection does.
-pub async fn listen(config: &Config, changed: impl Fn()) -> Result<(), tokio_postgres::Error> {
-    let (client, mut connection) = config.connect(NoTls).await?;
-    let heard = async {
-        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
-            if let AsyncMessage::Notification(_) = message? {
-                changed();
+    /// Calls `changed` when it has begun to listen, and with every change that somebody
+    /// announces from then on. Ends when its connection does.
+    pub async fn listen(&self, changed: impl Fn()) -> Result<(), tokio_postgres::Error> {
+        let (client, mut connection) = self.connect().await?;
+        let heard = async {
+            while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notification(_) = message? {
+                    changed();
+                }
             }
+            Ok(())
+        };
+        let begun = async {
+            client.batch_execute(LISTEN).await?;
+            // What happened before can't be heard any more.
+            changed();
+            pending().await
+        };
+        tokio::select! {
+            ended = heard => ended,
+            failed = begun => failed,
         }
-        Ok(())
-    };
-    let begun = async {
-        client.batch_execute(LISTEN).await?;
-        // What happened before can't be heard any more.
-        changed();
-        pending().await
-    };
-    tokio::select! {
-        ended = heard => ended,
-        failed = begun => failed,
     }
 }

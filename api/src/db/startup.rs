@@ -84,7 +84,12 @@ impl Pool {
 }
 
 fn verdict(failure: &Failure) -> Verdict {
-    let reason = failure.reason();
+    let reason = match failure.reason() {
+        plain if plain == "server does not support TLS" => format!(
+            "{plain}, which is asked for of another machine unless DB_SSLMODE says otherwise"
+        ),
+        reason => reason,
+    };
     let Some(error) = db_error(failure) else {
         return Verdict::Unreachable(reason);
     };

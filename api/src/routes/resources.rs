@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{OriginalUri, RawQuery};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::any;
 
 use crate::app::App;
 use crate::body::JsonBody;
@@ -24,25 +24,26 @@ use crate::problem::{Problem, Result};
 use crate::{query, row_id};
 
 pub fn router() -> Router<App> {
+    // `any` first: it keeps axum from telling methods that the resource may not have.
     Router::new()
         .route(
             "/{resource}",
-            get(list).post(insert).fallback(wrong_method::<Exposed>),
+            any(wrong_method::<Exposed>).get(list).post(insert),
         )
         .route(
             "/{resource}/{id}",
-            get(read)
+            any(wrong_method::<ExposedRow>)
+                .get(read)
                 .patch(update)
-                .delete(delete)
-                .fallback(wrong_method::<ExposedRow>),
+                .delete(delete),
         )
         .route(
             "/{resource}/{id}/restore",
-            post(restore).fallback(wrong_method::<ExposedRow>),
+            any(wrong_method::<ExposedRow>).post(restore),
         )
         .route(
             "/rpc/{name}",
-            post(call).fallback(wrong_method::<ExposedFunction>),
+            any(wrong_method::<ExposedFunction>).post(call),
         )
 }
 

@@ -1,5 +1,5 @@
 //! Calls of exposed functions (see `arguments`), and what comes back as JSON.
-//! `sql/78_functions.sql` says which functions, `sql/81_calls.sql` what a call gives.
+//! `sql/80_functions.sql` says which functions, `sql/83_calls.sql` what a call gives.
 //!
 //! The function's own errors have to reach the client as they are, so PostgreSQL is
 //! called without pgrx's guard, and nothing that has a destructor is alive then.
@@ -26,11 +26,6 @@ sql_function!(
     pg_finfo_tenancy_call_function,
     call_function
 );
-sql_function!(tenancy_json_name, pg_finfo_tenancy_json_name, json_name);
-
-fn json_name(call: pg_sys::FunctionCallInfo) -> Answer {
-    Ok(text_datum(&camel_case(text_argument(call, 0)?)))
-}
 
 fn call_function(call: pg_sys::FunctionCallInfo) -> Answer {
     readers::required()?.ok_or_else(readers::no_tenant)?;

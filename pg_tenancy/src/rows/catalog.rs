@@ -38,6 +38,7 @@ select pg_catalog.json_build_object(
             'typeName', pg_catalog.format_type(t.oid, null),
             'elementOid', case when b.typcategory = 'A' then b.typelem else 0 end::pg_catalog.int8,
             'isBuiltin', b.typnamespace = 'pg_catalog'::pg_catalog.regnamespace,
+            'isNullable', not a.attnotnull,
             'isBoundary', exists (
                 select from pg_catalog.pg_policy as p
                 join pg_catalog.pg_depend as d

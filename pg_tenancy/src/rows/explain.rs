@@ -9,7 +9,7 @@ use std::ffi::c_void;
 
 use pgrx::pg_sys;
 
-use crate::fault::{in_postgres_memory, rewrite, sqlstate};
+use crate::fault::{in_postgres_memory, reword, rewrite, sqlstate};
 use crate::rows::cursor::{HINT, MESSAGE};
 use crate::rows::relation::{Constraint, Relation};
 use crate::rows::report::{report, say};
@@ -127,7 +127,7 @@ pub fn is_about_a_value(code: i32) -> bool {
 /// Class TN.
 fn is_ours(code: i32) -> bool {
     const CLASS: i32 = (1 << 12) - 1;
-    code & CLASS == sqlstate("TN")
+    code & CLASS == sqlstate("TN001") & CLASS
 }
 
 fn is_about_a_rule(code: i32) -> bool {

@@ -55,11 +55,6 @@ impl Json {
         self.length += bytes.len();
     }
 
-    pub fn content(&self) -> &[u8] {
-        // SAFETY: so much has been written.
-        unsafe { std::slice::from_raw_parts(self.memory.add(HEADER), self.length - HEADER) }
-    }
-
     /// What has been written.
     pub fn written(&self) -> &[u8] {
         // SAFETY: all of it up to the length was written.

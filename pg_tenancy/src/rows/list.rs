@@ -6,8 +6,10 @@ use crate::fault::Fault;
 use crate::function::{Answer, null};
 use crate::rows::bind::{Unread, bind};
 use crate::rows::columns::in_postgres_memory;
+use crate::rows::conditions::whole_order;
 use crate::rows::count::Counting;
 use crate::rows::cursor::{self, Key};
+use crate::rows::deleted;
 use crate::rows::going_on::{go_on, scope};
 use crate::rows::include::{Includes, position_or_add};
 use crate::rows::json::Json;
@@ -16,8 +18,9 @@ use crate::rows::query::Query;
 use crate::rows::reader::Reader;
 use crate::rows::references::Include;
 use crate::rows::relation::Relation;
+use crate::rows::run_one;
 use crate::rows::seal_keys;
-use crate::rows::statement::{Shape, Sort, Verb, whole_order};
+use crate::rows::statement::{Shape, Sort, Verb};
 
 /// The list that a query asks for.
 pub fn answer(relation: &'static Relation, query: &str) -> Answer {
@@ -37,10 +40,10 @@ pub fn one(
     // SAFETY: what is alive here has no destructor.
     unsafe {
         let mut json = Json::new();
-        if plan::run(unread.read(relation), relation, includes, &mut json) == 0 {
-            return Ok(null(call));
+        if run_one(relation, unread, includes, &mut json) {
+            return Ok(json.datum());
         }
-        Ok(json.datum())
+        Ok(null(call))
     }
 }
 
@@ -205,7 +208,7 @@ impl List {
                 }
             }
             if has_more {
-                self.end.write(&mut json, values.content());
+                self.end.write(&mut json, values.written());
             }
             json.push(b"}");
         }

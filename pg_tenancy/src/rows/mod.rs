@@ -14,6 +14,7 @@ mod call;
 mod catalog;
 mod columns;
 mod composite;
+mod conditions;
 mod count;
 mod cursor;
 mod deleted;
@@ -26,6 +27,7 @@ mod json;
 mod list;
 mod ordering;
 mod plan;
+mod planning;
 mod query;
 mod reader;
 mod references;
@@ -34,6 +36,7 @@ mod relation;
 mod report;
 mod resource;
 mod seal_keys;
+mod served;
 mod statement;
 mod tag;
 mod times;
@@ -134,8 +137,9 @@ unsafe fn one_row(
     // SAFETY: the caller's promise.
     unsafe {
         let mut json = Json::new();
-        if plan::run(unread.read(relation), relation, Includes::none(), &mut json) == 0 {
-            return null(call);
+        match run_one(relation, unread, Includes::none(), &mut json) {
+            true => json.datum(),
+            false => null(call),
         }
     }
 }
@@ -144,9 +148,14 @@ unsafe fn one_row(
 ///
 /// # Safety
 /// As `plan::run`.
-unsafe fn run_one(relation: &'static Relation, unread: Unread, json: &mut Json) -> bool {
+unsafe fn run_one(
+    relation: &'static Relation,
+    unread: Unread,
+    includes: Includes,
+    json: &mut Json,
+) -> bool {
     // SAFETY: the caller's promise.
-    let number = unsafe { plan::run(unread.read(relation), relation, json) };
+    let number = unsafe { plan::run(unread.read(relation), relation, includes, json) };
     if number > 1 {
         // Only a view's key can be of more: nobody answers for it but the DBA.
         Fault::new("21000", "more than one row has this id").raise();

@@ -43,6 +43,8 @@ pub struct Operators {
     pub less: String,
     pub greater: String,
     pub equal: String,
+    /// Where they are, and the type's other comparisons beside them; quoted.
+    pub schema: String,
     /// Whether several columns can be compared as one row: by PostgreSQL's own operators,
     /// and such as an index is searched by under row-level security. Those that aren't
     /// leakproof may be trusted by themselves (see `trust`), and not in a row.
@@ -58,19 +60,21 @@ impl Operators {
         let wanted = pg_sys::TYPECACHE_LT_OPR | pg_sys::TYPECACHE_GT_OPR | pg_sys::TYPECACHE_EQ_OPR;
         // SAFETY: look-ups in the caches of the catalog.
         let known = unsafe { *pg_sys::lookup_type_cache(oid, wanted as i32) };
-        let less = written(known.lt_opr)?;
+        let (schema, less) = written(known.lt_opr)?;
         // SAFETY: as above.
         let is_leakproof = unsafe { pg_sys::get_func_leakproof(pg_sys::get_opcode(known.lt_opr)) };
         Some(Self {
             is_plain: less == LESS && is_leakproof,
             less,
-            greater: written(known.gt_opr)?,
-            equal: written(known.eq_opr)?,
+            greater: written(known.gt_opr)?.1,
+            schema,
+            equal: written(known.eq_opr)?.1,
         })
     }
 }
 
-fn written(operator: pg_sys::Oid) -> Option<String> {
+/// Its schema, and itself as SQL writes it.
+fn written(operator: pg_sys::Oid) -> Option<(String, String)> {
     if operator == pg_sys::InvalidOid {
         return None;
     }
@@ -93,6 +97,7 @@ fn written(operator: pg_sys::Oid) -> Option<String> {
             return None;
         }
         let schema = std::ffi::CStr::from_ptr(pg_sys::quote_identifier(schema)).to_string_lossy();
-        Some(format!("operator({schema}.{name})"))
+        let written = format!("operator({schema}.{name})");
+        Some((schema.into_owned(), written))
     }
 }

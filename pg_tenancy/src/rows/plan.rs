@@ -19,6 +19,7 @@ use crate::rows::columns::Columns;
 use crate::rows::explain::Explaining;
 use crate::rows::include::Includes;
 use crate::rows::json::Json;
+use crate::rows::planning::Planning;
 use crate::rows::relation::Relation;
 use crate::rows::statement::{Shape, Statement, Verb};
 use crate::soft_delete;
@@ -114,45 +115,6 @@ impl Drop for Kept {
     fn drop(&mut self) {
         if !self.0.is_null() {
             free(self.0);
-        }
-    }
-}
-
-/// While one of these lives, the planner scans a whole table only if it must, and
-/// where the rows come in the order of the key, sorts only if it must.
-struct Planning {
-    before: [bool; 3],
-}
-
-impl Planning {
-    fn start(is_by_key: bool) -> Self {
-        // SAFETY: plain globals of the planner, in this thread; an error ends
-        // this value, and so puts them back.
-        unsafe {
-            let before = [
-                pg_sys::enable_seqscan,
-                pg_sys::enable_sort,
-                pg_sys::enable_bitmapscan,
-            ];
-            pg_sys::enable_seqscan = false;
-            if is_by_key {
-                pg_sys::enable_sort = false;
-                pg_sys::enable_bitmapscan = false;
-            }
-            Self { before }
-        }
-    }
-}
-
-impl Drop for Planning {
-    fn drop(&mut self) {
-        // SAFETY: as above.
-        unsafe {
-            [
-                pg_sys::enable_seqscan,
-                pg_sys::enable_sort,
-                pg_sys::enable_bitmapscan,
-            ] = self.before;
         }
     }
 }

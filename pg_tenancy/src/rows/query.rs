@@ -117,19 +117,6 @@ impl Default for Query {
     }
 }
 
-/// What of one row is asked for: the places of its fields, `None` for all. TN402 and
-/// TN406 as for a list.
-pub fn parse_row(relation: &Relation, json: &str) -> Result<Option<Vec<usize>>, Fault> {
-    let mut asked = None;
-    for (name, raw) in object(json)? {
-        match name.as_str() {
-            "fields" => asked = Some(fields(relation, &plain(&raw))?),
-            _ => return Err(refused(&name, "is not an option of a row")),
-        }
-    }
-    Ok(asked)
-}
-
 /// `-createdAt,title`: each field that an index holds, once.
 fn sort(relation: &Relation, text: &str) -> Result<Vec<Sort>, Fault> {
     let mut sorts: Vec<Sort> = Vec::new();

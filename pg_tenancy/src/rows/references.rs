@@ -3,18 +3,20 @@
 //!
 //! A reference stays inside the tenant: `(tenant_id, project_id)` to a key of an
 //! isolated table, or one column to a table of everybody's rows. Its name is the
-//! field's without `Id`, or else the table's. What has no name of its own is not offered.
+//! field's without `Id`, or else that of the resource or table. What has no name of its own is not offered.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 
 use pgrx::pg_sys;
 use serde::Deserialize;
 
-use crate::committed::Question;
+use crate::boundary_first::find_function;
 use crate::fault::Fault;
+use crate::function::content;
 use crate::rows::cache;
 use crate::rows::query::refused;
 use crate::rows::relation::{Relation, camel_case};
+use crate::rows::served::Standing;
 
 /// Each is one more statement.
 const MAX_INCLUDES: usize = 8;
@@ -24,13 +26,16 @@ const MAX_INCLUDES: usize = 8;
 pub struct References(OnceCell<Vec<Reference>>);
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Reference {
-    relation: pg_sys::Oid,
-    table: String,
-    /// The columns here and there.
-    pairs: Vec<(String, String)>,
-    /// Of the column here that has one.
+    column: String,
     collation: pg_sys::Oid,
+    relation: pg_sys::Oid,
+    target: String,
+    /// Whether the tenant is part of it.
+    has_tenant: bool,
+    /// Under which the relation is served, if this is a resource.
+    resources: Vec<String>,
 }
 
 /// A reference that can be included.
@@ -111,26 +116,8 @@ pub fn offered(relation: &'static Relation) -> Result<Vec<Include>, Fault> {
 }
 
 fn include_of(relation: &'static Relation, reference: &Reference) -> Option<Include> {
-    let place_of = |relation: &Relation, column: &str| {
-        let mut fields = relation.fields.iter();
-        fields.position(|field| field.column == column)
-    };
-    // What isn't served can't be included.
-    let target = cache::find(reference.relation, true).ok()?;
-    let mut pairs = reference
-        .pairs
-        .iter()
-        .map(|(own, other)| Some((place_of(relation, own)?, place_of(target, other)?)));
-    let (first, second) = (pairs.next()??, pairs.next());
-    let is_tenant = |&(own, other): &(usize, usize)| {
-        Some(own) == relation.tenant && Some(other) == target.tenant
-    };
-    let (field, matched) = match (second, pairs.next()) {
-        (None, _) if target.tenant.is_none() => first,
-        (Some(second), None) if is_tenant(&first) => second?,
-        (Some(second), None) if is_tenant(&second?) => first,
-        _ => return None,
-    };
+    let field = place_of(relation, &reference.column)?;
+    let (target, matched) = target_of(relation, reference)?;
     let (own, other) = (&relation.fields[field], &target.fields[matched]);
     let is_good = own.is_readable
         && other.is_readable
@@ -139,7 +126,7 @@ fn include_of(relation: &'static Relation, reference: &Reference) -> Option<Incl
     is_good.then(|| Include {
         name: match own.name.strip_suffix("Id") {
             Some(name) if !name.is_empty() => name.to_owned(),
-            _ => camel_case(&reference.table),
+            _ => camel_case(&target.title),
         },
         field,
         target,
@@ -148,46 +135,51 @@ fn include_of(relation: &'static Relation, reference: &Reference) -> Option<Incl
     })
 }
 
+/// The relation as it is served in the same way, and the place of the column there.
+fn target_of(relation: &Relation, reference: &Reference) -> Option<(&'static Relation, usize)> {
+    // What isn't served can't be included.
+    let is_good = |target: &&'static Relation| {
+        let expected = if reference.has_tenant {
+            Standing::Table
+        } else {
+            Standing::Shared
+        };
+        target.standing == expected
+    };
+    let find = |target: &'static Relation| Some((target, place_of(target, &reference.target)?));
+    if relation.is_resource {
+        let resources = reference.resources.iter();
+        let mut served = resources.filter_map(|name| cache::find_resource(name, true).ok());
+        return served.by_ref().filter(is_good).find_map(find);
+    }
+    let target = cache::find(reference.relation, true).ok();
+    target.filter(is_good).and_then(find)
+}
+
+fn place_of(relation: &Relation, column: &str) -> Option<usize> {
+    let mut fields = relation.fields.iter();
+    fields.position(|field| field.column == column)
+}
+
 impl References {
     fn of(&self, relation: &Relation) -> Result<&[Reference], Fault> {
         if let Some(known) = self.0.get() {
             return Ok(known);
         }
-        let json = REFERENCES.ask(&[Some(pg_sys::Datum::from(relation.oid))], |row| {
-            row?.text(1)
-        })?;
-        let references = serde_json::from_str(&json.unwrap_or_default())
+        // SAFETY: the function is ours, takes an oid and answers with a text, never NULL.
+        // An error becomes a panic that ends the transaction, and with it the snapshot.
+        let json = unsafe {
+            let function = find_function(c"tenancy_private", c"references_of", &[pg_sys::OIDOID]);
+            let relation = pg_sys::Datum::from(relation.oid);
+            // As for `Served::find`.
+            pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+            let answer =
+                pg_sys::OidFunctionCall1Coll(function, pg_sys::DEFAULT_COLLATION_OID, relation);
+            pg_sys::PopActiveSnapshot();
+            content(answer)
+        };
+        let references = serde_json::from_slice(json)
             .map_err(|error| Fault::internal(format!("reading references: {error}")))?;
         Ok(self.0.get_or_init(|| references))
     }
 }
-
-thread_local! {
-    static PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
-}
-
-// A partitioned table that is referred to has a constraint more for each partition.
-const REFERENCES: Question = Question {
-    types: &[pg_sys::OIDOID],
-    plan: &PLAN,
-    sql: c"
-select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
-    'relation', k.confrelid::pg_catalog.int8,
-    'table', t.relname,
-    'pairs', (
-        select pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, b.attname) order by u.place)
-        from rows from (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey))
-            with ordinality as u (own, other, place)
-        join pg_catalog.pg_attribute as a on a.attrelid = k.conrelid and a.attnum = u.own
-        join pg_catalog.pg_attribute as b on b.attrelid = k.confrelid and b.attnum = u.other),
-    'collation', (
-        select pg_catalog.max(a.attcollation::pg_catalog.int8)
-        from pg_catalog.pg_attribute as a
-        where a.attrelid = k.conrelid and a.attnum = any (k.conkey)))
-    order by k.conname), '[]')::pg_catalog.text
-from pg_catalog.pg_constraint as k
-join pg_catalog.pg_class as t on t.oid = k.confrelid
-where k.conrelid = $1 and k.contype = 'f' and not exists (
-    select from pg_catalog.pg_constraint as p
-    where p.oid = k.conparentid and p.conrelid = k.conrelid)",
-};

@@ -4,9 +4,11 @@ use pgrx::pg_sys;
 use serde::Deserialize;
 
 use crate::fault::Fault;
+use crate::rows::catalog::DESCRIBE;
 use crate::rows::ordering::{Operators, Storage};
 use crate::rows::plan::Plans;
 use crate::rows::references::References;
+use crate::rows::served::{Served, Standing};
 use crate::rows::types::Kind;
 
 /// A relation that the row functions serve, as one role sees it.
@@ -18,6 +20,7 @@ pub struct Relation {
     pub name: String,
     /// What the caller calls it.
     pub title: String,
+    pub is_resource: bool,
     pub standing: Standing,
     pub fields: Vec<Field>,
     /// The places of those that can be read.
@@ -197,6 +200,7 @@ pub fn describe(oid: pg_sys::Oid, resource: Option<(&str, &Served)>) -> Result<R
         oid,
         readable,
         title: resource.map_or_else(|| found.table.clone(), |(name, _)| name.to_owned()),
+        is_resource: resource.is_some(),
         standing,
         schema: found.schema,
         table: found.table,
@@ -280,74 +284,3 @@ pub fn camel_case(column: &str) -> String {
     }
     name
 }
-
-// Tables, types and functions are named with their schema: the search path is
-// the caller's. One row of JSON, so that it is one query and one reading.
-thread_local! {
-    static DESCRIBE_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
-}
-
-const DESCRIBE: Question = Question {
-    types: &[pg_sys::OIDOID],
-    plan: &DESCRIBE_PLAN,
-    sql: c"
-select pg_catalog.json_build_object(
-    'schema', n.nspname,
-    'table', c.relname,
-    'name', pg_catalog.format('%I.%I', n.nspname, c.relname),
-    'isIsolated', c.relrowsecurity and c.relforcerowsecurity and exists (
-        select from pg_catalog.pg_policy as p
-        where p.polrelid = c.oid and p.polname = 'tenant_boundary'
-          and not p.polpermissive and p.polcmd = '*' and p.polroles = '{0}'),
-    'fields', coalesce((
-        select pg_catalog.json_agg(pg_catalog.json_build_object(
-            'column', a.attname,
-            'quoted', pg_catalog.quote_ident(a.attname),
-            'typeOid', b.oid::pg_catalog.int8,
-            'declaredOid', t.oid::pg_catalog.int8,
-            'typeModifier', case when t.typtype = 'd' then t.typtypmod else a.atttypmod end,
-            'typeName', pg_catalog.format_type(t.oid, null),
-            'elementOid', case when b.typcategory = 'A' then b.typelem else 0 end::pg_catalog.int8,
-            'isBuiltin', b.typnamespace = 'pg_catalog'::pg_catalog.regnamespace,
-            'isNullable', not a.attnotnull,
-            'isBoundary', exists (
-                select from pg_catalog.pg_policy as p
-                join pg_catalog.pg_depend as d
-                  on d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = p.oid
-                where p.polrelid = c.oid and p.polname = 'tenant_boundary'
-                  and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                  and d.refobjid = c.oid and d.refobjsubid = a.attnum),
-            'keyPlace', (
-                select u.place from pg_catalog.pg_index as i,
-                    pg_catalog.unnest(i.indkey) with ordinality as u (number, place)
-                where i.indrelid = c.oid and i.indisprimary
-                  and u.number = a.attnum and u.place <= i.indnkeyatts),
-            'isReadable', coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'), false),
-            'isInsertable', a.attgenerated = '' and a.attidentity <> 'a'
-                and coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT'), false),
-            'isUpdatable', a.attgenerated = '' and a.attidentity <> 'a'
-                and coalesce(pg_catalog.has_column_privilege(c.oid, a.attnum, 'UPDATE'), false),
-            'isFilterable', exists (
-                select from pg_catalog.pg_index as i
-                where i.indrelid = c.oid and i.indisvalid and i.indpred is null
-                  and a.attnum = any (i.indkey)))
-            order by a.attnum)
-        from pg_catalog.pg_attribute as a
-        join pg_catalog.pg_type as t on t.oid = a.atttypid
-        join pg_catalog.pg_type as b
-          on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
-        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '[]'),
-    'constraints', coalesce((
-        select pg_catalog.json_agg(pg_catalog.json_build_object(
-            'name', k.conname,
-            'columns', array(
-                select a.attname from pg_catalog.unnest(k.conkey) with ordinality as u (number, place)
-                join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = u.number
-                order by u.place),
-            'rule', pg_catalog.obj_description(k.oid, 'pg_constraint')))
-        from pg_catalog.pg_constraint as k
-        where k.conrelid = c.oid), '[]'))::pg_catalog.text
-from pg_catalog.pg_class as c
-join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-where c.oid = $1 and c.relkind in ('r', 'p')",
-};

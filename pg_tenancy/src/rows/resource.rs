@@ -1,9 +1,9 @@
-//! The row functions by the name of a resource: `sql/77_resource_rows.sql` says what
+//! The row functions by the name of a resource: `sql/78_resource_rows.sql` says what
 //! they promise.
 
 use pgrx::{FromDatum, pg_sys};
 
-use super::{list, one_row, read_page, run_one, shape_of};
+use super::{list, one_row, run_one};
 use crate::context;
 use crate::fault::Fault;
 use crate::function::{Answer, argument, null, text_argument};
@@ -11,9 +11,9 @@ use crate::readers;
 use crate::rows::bind::{Unread, bind};
 use crate::rows::cache;
 use crate::rows::explain::Explaining;
+use crate::rows::include::Includes;
 use crate::rows::input::{self, Deed};
 use crate::rows::json::Json;
-use crate::rows::query;
 use crate::rows::relation::Relation;
 use crate::rows::statement::{Shape, Verb};
 use crate::rows::tag::Tags;
@@ -46,20 +46,13 @@ sql_function!(
 
 fn list_resource(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = resource(call, Verb::List)?;
-    let page = read_page(relation, text_argument(call, 1)?)?;
-    // SAFETY: what is alive here has no destructor.
-    Ok(unsafe { list(relation, page) })
+    list::answer(relation, text_argument(call, 1)?)
 }
 
 fn get_resource(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = resource(call, Verb::Get)?;
-    let shape = Shape {
-        columns: query::parse_row(relation, text_argument(call, 2)?)?,
-        ..shape_of(Verb::Get, &[])
-    };
-    let unread = bind(relation, shape, Vec::new(), &id(call, relation)?, &[])?;
-    // SAFETY: as above.
-    Ok(unsafe { one_row(call, relation, unread) })
+    let id = id(call, relation)?;
+    list::one(call, relation, &id, text_argument(call, 2)?)
 }
 
 fn insert_resource(call: pg_sys::FunctionCallInfo) -> Answer {
@@ -96,13 +89,13 @@ fn update_resource(call: pg_sys::FunctionCallInfo) -> Answer {
         Some(_) => Some(by_id(relation, Verb::Lock, &id)?),
         None => None,
     };
-    let unread = bind(relation, shape_of(Verb::Update, &values), values, &id, &[])?;
+    let unread = bind(relation, Shape::of(Verb::Update, &values), values, &id, &[])?;
     drop(id);
     // SAFETY: as above.
     Ok(unsafe {
         if let (Some(tags), Some(lock)) = (tags, lock) {
             let mut json = Json::new();
-            if !run_one(relation, lock, &mut json) {
+            if !run_one(relation, lock, Includes::none(), &mut json) {
                 return Ok(null(call));
             }
             tags.require(json.written());
@@ -205,7 +198,7 @@ fn texts(call: pg_sys::FunctionCallInfo, index: usize) -> Result<Option<Vec<Stri
 
 fn insertion(relation: &'static Relation, json: &str) -> Result<Unread, Fault> {
     let values = input::fields(relation, json, Deed::Insert)?;
-    bind(relation, shape_of(Verb::Insert, &values), values, &[], &[])
+    bind(relation, Shape::of(Verb::Insert, &values), values, &[], &[])
 }
 
 pub fn by_id(relation: &'static Relation, verb: Verb, id: &[String]) -> Result<Unread, Fault> {
@@ -232,7 +225,12 @@ unsafe fn insert_all(
             }
             let mut explaining = Explaining::of_row(place);
             explaining.start();
-            run_one(relation, unread.add(place).read(), &mut json);
+            run_one(
+                relation,
+                unread.add(place).read(),
+                Includes::none(),
+                &mut json,
+            );
             explaining.end();
         }
         json.push(b"]");

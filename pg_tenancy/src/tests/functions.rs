@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(outcome(&call("other", "{}")), "TN424");
         become_dba();
         assert_eq!(
-            text("select tenancy_private.described_functions()::text"),
+            text("select tenancy_private.described_functions('tenancy_app')::text"),
             "[]"
         );
         // Its name is free again.
@@ -479,9 +479,10 @@ mod tests {
         );
         run("comment on function desk.enrol(uuid, varchar, date[]) is 'Enrols.'");
         expose("enrol(uuid, varchar, date[])");
-        let described: Value =
-            serde_json::from_str(&text("select tenancy_private.described_functions()::text"))
-                .expect("JSON");
+        let described: Value = serde_json::from_str(&text(
+            "select tenancy_private.described_functions('tenancy_app')::text",
+        ))
+        .expect("JSON");
         assert_eq!(
             described,
             json!([{

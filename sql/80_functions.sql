@@ -46,12 +46,6 @@ $$;
 comment on function tenancy_private.require_dba(text) is
     'Raises unless the caller is a superuser (42501) outside of a context (TN444).';
 
-create function tenancy_private.json_name(column_name text)
-    returns text
-    language c immutable strict parallel safe
-as 'MODULE_PATHNAME', 'tenancy_json_name';
-comment on function tenancy_private.json_name(text) is 'The JSON field of a column or argument: created_at is createdAt.';
-
 -- The path is pinned, so that all but PostgreSQL's own types have their schema.
 create function tenancy_private.argument_types(function oid)
     returns text[]
@@ -148,7 +142,7 @@ as $$
             where 'c' in (t.typtype, e.typtype))
             then 'it takes a row; take its columns, or json'
         when (
-            select count(*) <> count(distinct tenancy_private.json_name(a.name))
+            select count(*) <> count(distinct tenancy_private.field_name(a.name))
             from tenancy_private.function_arguments(p.oid) as a)
             then 'two of its arguments have one name in JSON'
         when p.prorettype = 'record'::regtype
@@ -157,7 +151,7 @@ as $$
         when r.typtype = 'p' and p.prorettype not in ('void'::regtype, 'record'::regtype)
             then 'it returns what only PostgreSQL has'
         when (
-            select count(*) <> count(distinct tenancy_private.json_name(c.name))
+            select count(*) <> count(distinct tenancy_private.field_name(c.name))
             from tenancy_private.function_columns(p.oid) as c)
             then 'two of its columns have one name in JSON, or none'
     end

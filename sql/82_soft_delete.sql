@@ -47,17 +47,20 @@ as $$
 $$;
 comment on function tenancy_private.hides_deleted(oid) is 'Whether a table has the policy that hides deleted rows, unchanged.';
 
+-- Called for whoever asks what is served, so it names nothing that has to be looked up.
 create function tenancy_private.is_soft_deleted(relation oid)
     returns boolean
     language sql stable strict
-    set search_path = pg_catalog, pg_temp
-as $$
-    select tenancy_private.hides_deleted(is_soft_deleted.relation)
+begin atomic
+    select exists (
+            select from pg_catalog.pg_policy as p
+            where p.polrelid = is_soft_deleted.relation and p.polname = 'without_deleted' and not p.polpermissive)
         and exists (
-            select from tenancy_private.soft_deleted_tables() as s
-            where s.relation = is_soft_deleted.relation)
-$$;
-comment on function tenancy_private.is_soft_deleted(oid) is 'Whether rows of that table are deleted softly.';
+            select from pg_catalog.pg_trigger as t
+            where t.tgrelid = is_soft_deleted.relation
+              and t.tgfoid = 'tenancy_private.guard_soft_delete()'::regprocedure);
+end;
+comment on function tenancy_private.is_soft_deleted(oid) is 'Whether a deleted row of that table is only marked as such.';
 
 create function tenancy_private.why_no_soft_delete(relation regclass)
     returns text

@@ -20,7 +20,7 @@ begin
                 then (select c.name from tenancy_private.function_columns(p.oid) as c) end,
             'arguments', coalesce((
                 select json_agg(json_build_object(
-                    'name', tenancy_private.json_name(a.name),
+                    'name', tenancy_private.field_name(a.name),
                     'typeOid', a.type::bigint,
                     'typeName', format_type(a.type, null),
                     'default', a.default_value) order by a.place)
@@ -57,10 +57,10 @@ end;
 comment on function tenancy_private.described_type(oid) is
     'The type below domains, by its name in pg_type; an array with its elements'' type; a row is json.';
 
--- A definer: nobody may read the registry.
-create function tenancy_private.described_functions()
+-- A definer: nobody may read the table.
+create function tenancy_private.described_functions(role name)
     returns json
-    language plpgsql volatile
+    language plpgsql stable
     security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -71,7 +71,7 @@ begin
             'isReading', p.provolatile <> 'v',
             'arguments', coalesce((
                 select json_agg(json_build_object(
-                    'name', tenancy_private.json_name(a.name),
+                    'name', tenancy_private.field_name(a.name),
                     'type', tenancy_private.described_type(a.type) ->> 'type',
                     'elementType', tenancy_private.described_type(a.type) ->> 'elementType',
                     'isRequired', a.default_value is null) order by a.place)
@@ -83,7 +83,7 @@ begin
                 'isSet', p.proretset,
                 'fields', (
                     select json_agg(json_build_object(
-                        'name', tenancy_private.json_name(c.name),
+                        'name', tenancy_private.field_name(c.name),
                         'type', tenancy_private.described_type(c.type) ->> 'type',
                         'elementType', tenancy_private.described_type(c.type) ->> 'elementType') order by c.place)
                     from tenancy_private.function_columns(p.oid) as c
@@ -92,10 +92,10 @@ begin
             order by f.name)
         from tenancy_private.callable_functions() as f
         join pg_proc as p on p.oid = f.function
-        where has_function_privilege('tenancy_app', p.oid, 'execute')
-          and has_schema_privilege('tenancy_app', p.pronamespace, 'usage')
+        where has_function_privilege(described_functions.role, p.oid, 'execute')
+          and has_schema_privilege(described_functions.role, p.pronamespace, 'usage')
     ), '[]');
 end
 $$;
-comment on function tenancy_private.described_functions() is
-    'The exposed functions as resources() tells them: [{"name","comment","isReading","arguments":[{"name","type","elementType","isRequired"}],"returns":{"type","elementType","isSet","fields"}}]. A row is of type json and has fields.';
+comment on function tenancy_private.described_functions(name) is
+    'The exposed functions that a role may call, as resources() tells them: [{"name","comment","isReading","arguments":[{"name","type","elementType","isRequired"}],"returns":{"type","elementType","isSet","fields"}}]. A row is of type json and has fields.';
