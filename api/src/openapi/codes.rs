@@ -35,6 +35,7 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("incomplete_body", 400, "the body broke off"),
     ("body_timeout", 408, "the body didn't arrive in time"),
     ("body_too_large", 413, "more than 1 MiB"),
+    ("uri_too_long", 414, "a path and query of more than 8 KiB"),
     ("unsupported_media_type", 415, "not application/json"),
     ("not_found", 404, "no such row here"),
     ("forbidden", 403, "not allowed"),

@@ -42,7 +42,7 @@ pub const BODY: &[&str] = &[
     "unsupported_media_type",
 ];
 
-/// What every route that asks the database may answer; the last where a limit is set.
+/// What every route that asks the database may answer; `too_many_requests` where a limit is set.
 pub const DATABASE: &[&str] = &[
     "internal",
     "invalid_value",
@@ -51,6 +51,7 @@ pub const DATABASE: &[&str] = &[
     "timeout",
     "not_ready",
     "too_many_requests",
+    "uri_too_long",
 ];
 
 /// What many routes answer, under a name of its own.
@@ -81,6 +82,7 @@ const SHARED: &[(&str, &[&str])] = &[
     ("UnsupportedMediaType", &["unsupported_media_type"]),
     ("TryAgain", &["try_again"]),
     ("TooManyRequests", &["too_many_requests"]),
+    ("UriTooLong", &["uri_too_long"]),
     ("Internal", &["internal"]),
     ("Unavailable", &["not_ready", "timeout", "unavailable"]),
 ];
