@@ -85,7 +85,7 @@ fn unknown(relation: &Relation, name: &str, offered: &[Include]) -> Fault {
     };
     Fault::new(
         "TN402",
-        format!("\"{shown}\" can't be included in {}", relation.table),
+        format!("\"{shown}\" can't be included in {}", relation.title),
     )
     .hint(hint)
     .field("include")

@@ -172,6 +172,11 @@ mod tests {
         );
         let said = complaint(&of_resource("marks", &json!({"include": "course,room"})));
         assert_eq!(said, "TN402 include: \"room\" can't be included in marks");
+        become_dba();
+        run("select tenancy.expose_table('school.marks', 'grades')");
+        become_app_of(&acme);
+        let said = complaint(&of_resource("grades", &json!({"include": "room"})));
+        assert_eq!(said, "TN402 include: \"room\" can't be included in grades");
         for (include, begins) in [
             ("course,course", "TN406 include"),
             ("", "TN402 include"),
