@@ -36,6 +36,7 @@ select pg_catalog.json_build_object(
             'declaredOid', t.oid::pg_catalog.int8,
             'typeModifier', case when t.typtype = 'd' then d.modifier else a.atttypmod end,
             'typeName', pg_catalog.format_type(t.oid, null),
+            'wholeTypeName', pg_catalog.format('%s.%I', t.typnamespace::pg_catalog.regnamespace, t.typname),
             'elementOid', case when b.typcategory = 'A' then b.typelem else 0 end::pg_catalog.int8,
             'isBuiltin', b.typnamespace = 'pg_catalog'::pg_catalog.regnamespace,
             'isNullable', not a.attnotnull,

@@ -66,7 +66,7 @@ pub fn scope(relation: &Relation, order: &[Sort], filter: &[Condition]) -> Resul
     for sort in order {
         let field = &relation.fields[sort.field];
         scope.add(field.column.as_bytes());
-        scope.add(field.type_name.as_bytes());
+        scope.add(field.whole_type_name.as_bytes());
         scope.add(&[sort.is_descending.into()]);
         are_by_settings |= field.storage == Storage::TextBySettings;
     }

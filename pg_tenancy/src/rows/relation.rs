@@ -61,6 +61,8 @@ pub struct Field {
     pub type_modifier: i32,
     /// The type as SQL writes it.
     pub type_name: String,
+    /// The same with its schema, whatever the search path.
+    pub whole_type_name: String,
     element_oid: pg_sys::Oid,
     pub is_builtin: bool,
     pub is_nullable: bool,

@@ -267,4 +267,31 @@ mod tests {
             assert_eq!(query["cursor"], Value::Null);
         }
     }
+
+    /// A connection of another search path describes the table anew.
+    #[pg_test]
+    fn a_cursor_is_good_whatever_the_search_path() {
+        let acme = tenant("acme");
+        run("create type tests.size as enum ('s', 'm');
+             create table tests.shirts (id int primary key, size tests.size);
+             select tenancy.isolate_table('tests.shirts');
+             grant select on tests.shirts to tenancy_app;
+             create index on tests.shirts (tenant_id, size)");
+        run(&format!(
+            "insert into tests.shirts (tenant_id, id, size) values ('{}', 1, 's'), ('{0}', 2, 'm')",
+            acme.id
+        ));
+        let describe_anew = "alter table tests.shirts add check (id > 0)";
+        run(&format!("set local search_path = tests; {describe_anew}"));
+        become_app_of(&acme);
+        let query = json!({"limit": 1, "sort": "size"});
+        let cursor = list("tests.shirts", &query)["nextCursor"].clone();
+        become_dba();
+        run(&format!(
+            "set local search_path = pg_catalog; {describe_anew}"
+        ));
+        become_app_of(&acme);
+        let next = list("tests.shirts", &with(&query, "cursor", cursor));
+        assert_eq!(next["data"][0]["id"], 2);
+    }
 }
