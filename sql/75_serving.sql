@@ -56,18 +56,30 @@ as $$
             cross join lateral regexp_matches(w.ev_action::text, ':relid ([1-9][0-9]*)', 'g') as m (relid)
             where p.class = 'pg_class'::regclass and w.ev_class = p.object and w.ev_type = '1'
             union all
-            -- An operator's function, what an aggregate is made of, what a parsed body reads.
+            -- An operator's function, what an aggregate is made of, what a parsed body reads,
+            -- what a domain's check calls.
             select d.refclassid, d.refobjid
             from pg_depend as d
-            where p.class in ('pg_operator'::regclass, 'pg_proc'::regclass)
+            where p.class in ('pg_operator'::regclass, 'pg_proc'::regclass, 'pg_constraint'::regclass)
               and d.classid = p.class and d.objid = p.object and not tenancy_private.is_own(p.class, p.object)
+            union all
+            -- A cast to a domain, or to an array of one, checks what it is given.
+            select 'pg_constraint'::regclass, k.oid
+            from pg_constraint as k
+            where p.class = 'pg_type'::regclass and k.contypid = p.object
+            union all
+            select 'pg_type'::regclass, u.below
+            from pg_type as t
+            cross join lateral (values (t.typbasetype), (t.typelem)) as u (below)
+            where p.class = 'pg_type'::regclass and t.oid = p.object and u.below <> 0
         ) as f (class, object)
-        where f.class in ('pg_class'::regclass, 'pg_operator'::regclass, 'pg_proc'::regclass)
+        where f.class in (
+            'pg_class'::regclass, 'pg_operator'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass, 'pg_constraint'::regclass)
     )
     select part.class, part.object from part
 $$;
 comment on function tenancy_private.view_parts(regclass) is
-    'All relations, functions and operators that a view reads or calls, through views and operators; itself among them.';
+    'All relations, functions, operators, types and checks that a view reads or calls, through views, operators and domains; itself among them.';
 
 create function tenancy_private.view_faults(relation regclass)
     returns table (problem text, way_out text)

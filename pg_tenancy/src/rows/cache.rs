@@ -153,11 +153,12 @@ pub fn watch_catalog() {
         pg_sys::CacheRegisterRelcacheCallback(Some(on_relation_change), pg_sys::Datum::null());
         // Privileges also come by way of memberships, a relation's name has a schema,
         // which can be renamed without a word about the relation, and a view calls
-        // functions, which can become definers.
+        // functions, which can become definers, also in the checks of domains.
         for cache in [
             pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE,
             pg_sys::SysCacheIdentifier::NAMESPACEOID,
             pg_sys::SysCacheIdentifier::PROCOID,
+            pg_sys::SysCacheIdentifier::CONSTROID,
         ] {
             pg_sys::CacheRegisterSyscacheCallback(
                 cache as i32,

@@ -194,4 +194,38 @@ mod tests {
             run(mended);
         }
     }
+
+    #[pg_test]
+    fn a_domain_whose_check_calls_a_definer_closes_the_view() {
+        let acme = views();
+        run("create function school.is_fine(text) returns boolean language sql immutable as 'select true';
+             create domain school.word as text check (school.is_fine(value));
+             create domain school.small_word as school.word;
+             create view school.worded with (security_invoker) as
+                 select id, array[full_name]::school.small_word[] as words from school.students;
+             grant select on school.worded to tenancy_app;
+             select tenancy.expose_table('school.worded', key => '{id}')");
+        for (hole, mended) in [
+            (
+                "alter function school.is_fine(text) security definer",
+                "alter function school.is_fine(text) security invoker",
+            ),
+            (
+                "create function school.is_good(text) returns boolean language sql immutable security definer as 'select true';
+                 alter domain school.word add constraint good check (school.is_good(value))",
+                "alter domain school.word drop constraint good",
+            ),
+        ] {
+            become_app_of(&acme);
+            assert_eq!(outcome(&call("list", "'worded'")), "00000", "{hole}");
+            become_dba();
+            run(hole);
+            become_app_of(&acme);
+            assert_eq!(outcome(&call("list", "'worded'")), "TN401", "{hole}");
+            become_dba();
+            run(mended);
+        }
+        become_app_of(&acme);
+        assert_eq!(outcome(&call("list", "'worded'")), "00000");
+    }
 }
