@@ -97,16 +97,11 @@ fn comes_after(relation: &Relation, step: &Step, first: usize) -> String {
 }
 
 fn compares(field: &Field, operator: Operator, number: usize) -> String {
-    let (column, sql) = (&field.quoted, operator.sql());
+    let column = &field.quoted;
     if !operator.has_value() {
-        return format!("{column} {sql}");
+        return format!("{column} {}", operator.sql());
     }
-    // A type of an extension has its own operators, wherever they were put.
-    let sql = match field.operators.schema.as_str() {
-        _ if field.is_builtin => format!("operator(pg_catalog.{sql})"),
-        "" => sql.to_owned(),
-        schema => format!("operator({schema}.{sql})"),
-    };
+    let sql = operator.of(&field.operators);
     match operator {
         Operator::In => format!("{column} {sql} any (${number})"),
         _ => format!("{column} {sql} ${number}"),

@@ -118,10 +118,15 @@ unsafe extern "C-unwind" fn explain(explaining: *mut c_void) {
     }
 }
 
-/// Class 22, data exception, or a domain's check.
+/// Data exceptions and a domain's check; and what types that read names say of one that
+/// isn't there, which would tell who may not look.
 pub fn is_about_a_value(code: i32) -> bool {
     const CLASS: i32 = (1 << 12) - 1;
-    code & CLASS == sqlstate("22000") & CLASS || code == sqlstate("23514")
+    let is_of = |class: &&str| code & CLASS == sqlstate(class) & CLASS;
+    code == sqlstate("23514")
+        || ["22000", "42000", "3F000", "3D000", "0A000"]
+            .iter()
+            .any(is_of)
 }
 
 /// Class TN.

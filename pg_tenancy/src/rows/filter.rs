@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::fault::Fault;
 use crate::rows::input::{Wrong, array_of, object};
+use crate::rows::ordering::Operators;
 use crate::rows::query::{find, plain};
 use crate::rows::relation::{Field, Relation};
 use crate::rows::types::Kind;
@@ -56,14 +57,29 @@ impl Operator {
 
     fn is_for(self, field: &Field) -> bool {
         match self {
-            Self::Equal | Self::NotEqual | Self::IsNull | Self::IsNotNull => true,
-            Self::In => field.array_oid != pgrx::pg_sys::InvalidOid,
+            Self::IsNull | Self::IsNotNull => true,
+            Self::In if field.array_oid == pgrx::pg_sys::InvalidOid => false,
             Self::Like | Self::Ilike => field.kind == Kind::Text,
-            _ => field.is_ordered,
+            _ => !self.of(&field.operators).is_empty(),
         }
     }
 
-    /// Its name in SQL, and whether it is a comparison of the type's own.
+    /// The comparison of a type; empty where it has none.
+    pub fn of(self, operators: &Operators) -> &str {
+        match self {
+            Self::Equal | Self::In => &operators.equal,
+            Self::NotEqual => &operators.not_equal,
+            Self::Greater => &operators.greater,
+            Self::GreaterOrEqual => &operators.greater_or_equal,
+            Self::Less => &operators.less,
+            Self::LessOrEqual => &operators.less_or_equal,
+            Self::Like => "operator(pg_catalog.~~)",
+            Self::Ilike => "operator(pg_catalog.~~*)",
+            Self::IsNull | Self::IsNotNull => "",
+        }
+    }
+
+    /// Its name in SQL.
     pub fn sql(self) -> &'static str {
         match self {
             Self::Equal | Self::In => "=",

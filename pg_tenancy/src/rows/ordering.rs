@@ -37,14 +37,16 @@ impl Storage {
     }
 }
 
-/// The operators by which a type is sorted, as SQL writes them whatever the search path.
+/// The operators by which a type is sorted and compared, as SQL writes them whatever the
+/// search path. One that it doesn't have is empty: `json` has none, `xid` no order.
 #[derive(Debug, Clone, Default)]
 pub struct Operators {
     pub less: String,
+    pub less_or_equal: String,
     pub greater: String,
+    pub greater_or_equal: String,
     pub equal: String,
-    /// Where they are, and the type's other comparisons beside them; quoted.
-    pub schema: String,
+    pub not_equal: String,
     /// Whether several columns can be compared as one row: by PostgreSQL's own operators,
     /// and such as an index is searched by under row-level security. Those that aren't
     /// leakproof may be trusted by themselves (see `trust`), and not in a row.
@@ -55,28 +57,49 @@ pub struct Operators {
 const LESS: &str = "operator(pg_catalog.<)";
 
 impl Operators {
-    /// `None` for a type without an order.
-    pub fn of(oid: pg_sys::Oid) -> Option<Self> {
+    pub fn of(oid: pg_sys::Oid) -> Self {
         let wanted = pg_sys::TYPECACHE_LT_OPR | pg_sys::TYPECACHE_GT_OPR | pg_sys::TYPECACHE_EQ_OPR;
         // SAFETY: look-ups in the caches of the catalog.
         let known = unsafe { *pg_sys::lookup_type_cache(oid, wanted as i32) };
-        let (schema, less) = written(known.lt_opr)?;
+        let equal = written(known.eq_opr);
+        if equal.is_empty() {
+            return Self::default();
+        }
+        let less = written(known.lt_opr);
         // SAFETY: as above.
-        let is_leakproof = unsafe { pg_sys::get_func_leakproof(pg_sys::get_opcode(known.lt_opr)) };
-        Some(Self {
-            is_plain: less == LESS && is_leakproof,
-            less,
-            greater: written(known.gt_opr)?.1,
-            schema,
-            equal: written(known.eq_opr)?.1,
-        })
+        unsafe {
+            Self {
+                is_plain: less == LESS
+                    && pg_sys::get_func_leakproof(pg_sys::get_opcode(known.lt_opr)),
+                less,
+                less_or_equal: written(negator(known.gt_opr)),
+                greater: written(known.gt_opr),
+                greater_or_equal: written(negator(known.lt_opr)),
+                equal,
+                not_equal: written(negator(known.eq_opr)),
+            }
+        }
+    }
+
+    /// Whether lists can be sorted by them.
+    pub fn have_order(&self) -> bool {
+        !self.less.is_empty() && !self.greater.is_empty()
     }
 }
 
-/// Its schema, and itself as SQL writes it.
-fn written(operator: pg_sys::Oid) -> Option<(String, String)> {
+/// `<>` of `=`.
+fn negator(operator: pg_sys::Oid) -> pg_sys::Oid {
     if operator == pg_sys::InvalidOid {
-        return None;
+        return operator;
+    }
+    // SAFETY: a look-up in a cache of the catalog.
+    unsafe { pg_sys::get_negator(operator) }
+}
+
+/// As SQL writes it; empty for none.
+fn written(operator: pg_sys::Oid) -> String {
+    if operator == pg_sys::InvalidOid {
+        return String::new();
     }
     // SAFETY: look-ups in the caches of the catalog; the names are copies of C strings.
     unsafe {
@@ -85,7 +108,7 @@ fn written(operator: pg_sys::Oid) -> Option<(String, String)> {
             pg_sys::Datum::from(operator),
         );
         if tuple.is_null() {
-            return None;
+            return String::new();
         }
         let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_operator>();
         let schema = pg_sys::get_namespace_name((*form).oprnamespace);
@@ -94,10 +117,9 @@ fn written(operator: pg_sys::Oid) -> Option<(String, String)> {
             .into_owned();
         pg_sys::ReleaseSysCache(tuple);
         if schema.is_null() {
-            return None;
+            return String::new();
         }
         let schema = std::ffi::CStr::from_ptr(pg_sys::quote_identifier(schema)).to_string_lossy();
-        let written = format!("operator({schema}.{name})");
-        Some((schema.into_owned(), written))
+        format!("operator({schema}.{name})")
     }
 }

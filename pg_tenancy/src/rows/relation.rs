@@ -155,9 +155,8 @@ pub fn describe(oid: pg_sys::Oid, resource: Option<(&str, &Served)>) -> Result<R
         field.label = format!("{}:", serde_json::Value::from(name.as_str()));
         // SAFETY: a look-up in the caches of the catalog.
         field.array_oid = unsafe { pg_sys::get_array_type(field.type_oid) };
-        let operators = Operators::of(field.type_oid);
-        field.is_ordered = operators.is_some();
-        field.operators = operators.unwrap_or_default();
+        field.operators = Operators::of(field.type_oid);
+        field.is_ordered = field.operators.have_order();
         field.storage = Storage::of(field.type_oid, field.kind, field.is_builtin);
         field.is_sortable = field.is_filterable && field.is_ordered;
         field.name = name;

@@ -226,4 +226,80 @@ mod tests {
         become_app_of(&acme);
         assert_eq!(outcome("select tenancy.list_rows('tests.clash')"), "TN401");
     }
+
+    /// PostgreSQL's words would tell which there are.
+    #[pg_test]
+    fn a_name_of_what_is_not_there_is_a_value_that_its_type_refuses() {
+        let acme = tenant("acme");
+        run("create table tests.names (id int primary key, a_class regclass, a_type regtype, an_oper regoper);
+             select tenancy.isolate_table('tests.names');
+             grant select, insert on tests.names to tenancy_app");
+        become_app_of(&acme);
+        for (field, value, type_name) in [
+            ("aClass", "gone", "regclass"),
+            ("aClass", "no.such", "regclass"),
+            ("aClass", "a.b.c", "regclass"),
+            ("aClass", "a.b.c.d", "regclass"),
+            ("aType", "gone", "regtype"),
+            ("anOper", "+", "regoper"),
+        ] {
+            let said = complaint(&format!(
+                r#"select tenancy.insert_row('tests.names', '{{"id":1,"{field}":"{value}"}}')"#
+            ));
+            assert_eq!(
+                said,
+                format!("TN405 {field}: \"{field}\" is not a valid {type_name}"),
+                "{value}"
+            );
+        }
+    }
+
+    #[pg_test]
+    fn a_filter_compares_by_what_the_type_has() {
+        let acme = tenant("acme");
+        run("create extension hstore schema tests;
+             create table tests.odd (id int primary key, a_json json, an_xml xml, a_jsonpath jsonpath, a_point point,
+                 a_box box, some_json json[], an_xid xid, a_hstore tests.hstore);
+             select tenancy.isolate_table('tests.odd');
+             select tenancy.expose_table('tests.odd',
+                 filterable => '{a_json,an_xml,a_jsonpath,a_point,a_box,some_json,an_xid,a_hstore}');
+             grant select, insert on tests.odd to tenancy_app");
+        become_app_of(&acme);
+        run(
+            r#"select tenancy.insert_resource('odd', '{"id":1,"anXid":"7","aHstore":"a=>1","aPoint":"(1,1)"}')"#,
+        );
+        let filter = |field: &str, operator: &str, value: &str| {
+            let filter = if field.contains("Json") && field != "aJsonpath" && field != "someJson" {
+                json!({ field: value })
+            } else {
+                json!({ field: { operator: value } })
+            };
+            format!(
+                "select tenancy.list_resource('odd', '{}')",
+                json!({"filter": filter, "count": "exact"})
+            )
+        };
+        for field in ["aJson", "anXml", "aJsonpath", "aPoint", "aBox", "someJson"] {
+            for operator in ["eq", "ne", "in", "gt", "lte"] {
+                let said = complaint(&filter(field, operator, "x"));
+                assert!(said.starts_with("TN406"), "{field} {operator}: {said}");
+            }
+        }
+        assert!(complaint(&filter("anXid", "gt", "7")).starts_with("TN406"));
+        for (field, operator, value, expected) in [
+            ("anXid", "eq", "7", 1),
+            ("anXid", "ne", "7", 0),
+            ("anXid", "in", "7,8", 1),
+            ("aHstore", "eq", "a=>1", 1),
+            ("aHstore", "ne", "a=>1", 0),
+            ("aHstore", "gt", "a=>1", 0),
+            ("aHstore", "gte", "a=>1", 1),
+            ("aHstore", "lte", "a=>1", 1),
+            ("aHstore", "lt", "a=>1", 0),
+            ("aPoint", "is", "notNull", 1),
+        ] {
+            let page = answer(&filter(field, operator, value));
+            assert_eq!(page["total"], expected, "{field} {operator}");
+        }
+    }
 }
