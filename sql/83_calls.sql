@@ -13,6 +13,7 @@ begin
     return (
         select json_build_object(
             'oid', p.oid::bigint,
+            'identity', format('function %s returns %s', p.oid::regprocedure, pg_get_function_result(p.oid)),
             'name', format('%I.%I', n.nspname, p.proname),
             'isSet', p.proretset,
             -- A table of one column is a table, and not a list of values.

@@ -1,7 +1,8 @@
 //! What is asked for twice under one idempotency key is done once. `sql/81_idempotency.sql`
 //! says what is promised.
 //!
-//! The work is a function that the caller may call, and runs as the caller. Before
+//! The work is a function that the caller may call, and runs as the caller. First of all
+//! it is asked what it would show now, with the errors that the work would give. Before
 //! it the key is locked, without waiting, and its answer looked for; after it the
 //! answer is kept. Those two run as the owner, and take tenant and person from the
 //! context.
@@ -9,7 +10,7 @@
 use std::ffi::CStr;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use pgrx::pg_sys;
+use pgrx::{IntoDatum, pg_sys};
 use uuid::Uuid;
 
 use crate::context::Context;
@@ -17,6 +18,7 @@ use crate::fault::Fault;
 use crate::function::{Answer, argument, text_argument, text_datum};
 use crate::invoke::{find, invoke};
 use crate::readers;
+use crate::rows::{call, resource};
 
 sql_function!(
     tenancy_insert_resource_once,
@@ -30,11 +32,13 @@ sql_function!(
 );
 
 fn insert_resource_once(call: pg_sys::FunctionCallInfo) -> Answer {
-    once(call, c"insert_resource")
+    let shown = resource::shown(call)?;
+    once(call, c"insert_resource", shown)
 }
 
 fn call_function_once(call: pg_sys::FunctionCallInfo) -> Answer {
-    once(call, c"call_function")
+    let shown = call::shown(call)?;
+    once(call, c"call_function", shown)
 }
 
 /// A request, in PostgreSQL's memory.
@@ -43,6 +47,8 @@ struct Request {
     route: pg_sys::Datum,
     body: pg_sys::Datum,
     key: pg_sys::Datum,
+    /// What the answer shows, by name.
+    shown: pg_sys::Datum,
 }
 
 /// The functions that it takes.
@@ -52,8 +58,8 @@ struct Deeds {
     keep: pg_sys::Oid,
 }
 
-fn once(call: pg_sys::FunctionCallInfo, work: &'static CStr) -> Answer {
-    use pg_sys::{JSONOID, TEXTOID};
+fn once(call: pg_sys::FunctionCallInfo, work: &'static CStr, shown: Vec<String>) -> Answer {
+    use pg_sys::{JSONOID, TEXTARRAYOID, TEXTOID};
 
     let context = readers::required()?.ok_or_else(readers::no_tenant)?;
     let key = text_argument(call, 2)?;
@@ -69,15 +75,22 @@ fn once(call: pg_sys::FunctionCallInfo, work: &'static CStr) -> Answer {
         route,
         body: not_null(1)?,
         key: not_null(2)?,
+        shown: shown
+            .into_datum()
+            .ok_or_else(|| Fault::internal("no array"))?,
     };
     let private = c"tenancy_private";
     let deeds = Deeds {
         work: find(c"tenancy", work, &[TEXTOID, JSONOID])?,
-        look_up: find(private, c"kept_answer", &[TEXTOID, JSONOID, TEXTOID])?,
+        look_up: find(
+            private,
+            c"kept_answer",
+            &[TEXTOID, JSONOID, TEXTOID, TEXTARRAYOID],
+        )?,
         keep: find(
             private,
             c"keep_answer",
-            &[TEXTOID, JSONOID, TEXTOID, JSONOID],
+            &[TEXTOID, JSONOID, TEXTOID, JSONOID, TEXTARRAYOID],
         )?,
     };
     let lock = if context.is_read_only {
@@ -97,6 +110,7 @@ unsafe fn run(request: &Request, deeds: &Deeds, lock: Lock) -> Answer {
         route,
         body,
         key,
+        shown,
     } = *request;
     let nothing = || Fault::internal("a function of the database that always answers did not");
     // SAFETY: the arguments are of the types that the functions were found by.
@@ -105,14 +119,14 @@ unsafe fn run(request: &Request, deeds: &Deeds, lock: Lock) -> Answer {
             return invoke(deeds.work, &[target, body]).ok_or_else(nothing);
         }
         // Also where somebody else has the lock, who may be fetching the answer, too.
-        if let Some(kept) = invoke(deeds.look_up, &[route, body, key]) {
+        if let Some(kept) = invoke(deeds.look_up, &[route, body, key, shown]) {
             return Ok(kept);
         }
         if lock != Lock::Taken {
             return Err(under_way());
         }
         let answer = invoke(deeds.work, &[target, body]).ok_or_else(nothing)?;
-        invoke(deeds.keep, &[route, body, key, answer]);
+        invoke(deeds.keep, &[route, body, key, answer, shown]);
         Ok(answer)
     }
 }

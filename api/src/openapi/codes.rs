@@ -143,7 +143,11 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("TN414", 412, "the row has changed"),
     ("TN415", 400, "the cursor is not good here"),
     ("TN416", 400, "a value is too long to go on from it"),
-    ("TN417", 422, "another request had this Idempotency-Key"),
+    (
+        "TN417",
+        422,
+        "another request had this Idempotency-Key, or what its answer shows was taken back since",
+    ),
     (
         "TN418",
         409,

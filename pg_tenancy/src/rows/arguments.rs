@@ -16,7 +16,9 @@ use crate::rows::types::Kind;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Function {
-    oid: pg_sys::Oid,
+    pub oid: pg_sys::Oid,
+    /// With its arguments and what it returns.
+    pub identity: String,
     /// With its schema, quoted.
     name: String,
     is_set: bool,

@@ -12,7 +12,7 @@ use std::ffi::{c_char, c_int, c_long};
 use pgrx::pg_sys;
 
 use crate::fault::Fault;
-use crate::function::{Answer, argument, content, text_argument};
+use crate::function::{Answer, argument, content, text_argument, text_datum};
 use crate::invoke::{find, invoke};
 use crate::readers;
 use crate::rows::arguments::{Call, Function, kind_of, prepare};
@@ -28,6 +28,43 @@ sql_function!(
 );
 
 fn call_function(call: pg_sys::FunctionCallInfo) -> Answer {
+    let call = {
+        let found = found(call)?;
+        prepare(&found, text_argument(call, 0)?, text_argument(call, 1)?)?
+    };
+    // SAFETY: what is alive here has no destructor.
+    unsafe { run(call) }
+}
+
+/// What the answer to a call shows, by name; or the error that the call would be.
+pub fn shown(call: pg_sys::FunctionCallInfo) -> Result<Vec<String>, Fault> {
+    let function = found(call)?;
+    let asked = [pg_sys::OIDOID, pg_sys::TEXTOID];
+    // SAFETY: a look-up in a cache of the catalog.
+    let schema = unsafe { pg_sys::get_func_namespace(function.oid) };
+    for (question, oid, privilege) in [
+        (c"has_schema_privilege", schema, "usage"),
+        (c"has_function_privilege", function.oid, "execute"),
+    ] {
+        let question = find(c"pg_catalog", question, &asked)?;
+        // SAFETY: it takes an oid and a text. An error becomes a panic.
+        let may = unsafe {
+            let (oid, privilege) = (pg_sys::Datum::from(oid), text_datum(privilege));
+            pg_sys::OidFunctionCall2Coll(question, pg_sys::InvalidOid, oid, privilege)
+        };
+        if may.value() == 0 {
+            let called = text_argument(call, 0)?;
+            return Err(Fault::new(
+                "42501",
+                format!("permission denied for the function \"{called}\""),
+            ));
+        }
+    }
+    Ok(vec![function.identity])
+}
+
+/// The function that the call names. TN001 without a context, TN424 there is none.
+fn found(call: pg_sys::FunctionCallInfo) -> Result<Function, Fault> {
     readers::required()?.ok_or_else(readers::no_tenant)?;
     let name = argument(call, 0).ok_or_else(|| Fault::internal("a NULL argument"))?;
     let look_up = find(c"tenancy_private", c"callable_function", &[pg_sys::TEXTOID])?;
@@ -40,14 +77,9 @@ fn call_function(call: pg_sys::FunctionCallInfo) -> Answer {
                 .hint("A DBA lets clients call one with tenancy.expose_function()."),
         );
     };
-    let call = {
-        // SAFETY: a json of a function of ours.
-        let found: Function = serde_json::from_slice(unsafe { content(found) })
-            .map_err(|error| Fault::internal(format!("describing a function: {error}")))?;
-        prepare(&found, text_argument(call, 0)?, text_argument(call, 1)?)?
-    };
-    // SAFETY: what is alive here has no destructor.
-    unsafe { run(call) }
+    // SAFETY: a json of a function of ours.
+    serde_json::from_slice(unsafe { content(found) })
+        .map_err(|error| Fault::internal(format!("describing a function: {error}")))
 }
 
 unsafe extern "C-unwind" {

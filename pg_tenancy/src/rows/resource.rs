@@ -162,6 +162,19 @@ pub fn resource(call: pg_sys::FunctionCallInfo, verb: Verb) -> Result<&'static R
     Err(Fault::new("42501", message).hint("The resource is for reading, or the DBA has said so."))
 }
 
+/// What the answer to an insertion shows, by name; or the error that it would be.
+pub fn shown(call: pg_sys::FunctionCallInfo) -> Result<Vec<String>, Fault> {
+    let relation = resource(call, Verb::Insert)?;
+    let fields = relation
+        .readable
+        .iter()
+        .map(|&place| &relation.fields[place]);
+    let columns = fields.map(|field| format!("column {}", field.column));
+    Ok(columns
+        .chain([format!("relation {}", relation.name)])
+        .collect())
+}
+
 /// The id that is asked for, the second argument. TN405 where it has not as many parts
 /// as the key.
 pub fn id(call: pg_sys::FunctionCallInfo, relation: &Relation) -> Result<Vec<String>, Fault> {

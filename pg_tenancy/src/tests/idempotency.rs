@@ -5,6 +5,7 @@
 mod tests {
     use pgrx::prelude::*;
 
+    use crate::tests::exposed::school;
     use crate::tests::support::*;
 
     /// A function that leaves a task each time it is called.
@@ -89,8 +90,8 @@ mod tests {
         let acme = tenant("acme");
         add_task();
         run(&format!(
-            "insert into tenancy.idempotency_keys (tenant_id, actor, key, route, body_digest, answer, expires_at)
-             values ('{}', '{}', 'k', 'another', sha256(''), '1', clock_timestamp())",
+            "insert into tenancy.idempotency_keys (tenant_id, actor, key, route, body_digest, answer, shown, expires_at)
+             values ('{}', '{}', 'k', 'another', sha256(''), '1', '{{}}', clock_timestamp())",
             acme.id,
             uuid::Uuid::nil()
         ));
@@ -190,10 +191,10 @@ mod tests {
         run(&once(r#"{"title":"x"}"#, "k"));
         for sql in [
             "select from tenancy.idempotency_keys",
-            "insert into tenancy.idempotency_keys (actor, key, route, body_digest, answer) values (null, null, null, null, null)",
+            "insert into tenancy.idempotency_keys (actor, key, route, body_digest, answer, shown) values (null, null, null, null, null, null)",
             "delete from tenancy.idempotency_keys",
-            "select tenancy_private.keep_answer('call_function add_task', '{}', 'k2', '1')",
-            "select tenancy_private.kept_answer('call_function add_task', '{}', 'k')",
+            "select tenancy_private.keep_answer('call_function add_task', '{}', 'k2', '1', '{}')",
+            "select tenancy_private.kept_answer('call_function add_task', '{}', 'k', '{}')",
             "select tenancy.purge_idempotency_keys()",
         ] {
             assert_eq!(outcome(sql), "42501", "{sql}");
@@ -201,5 +202,106 @@ mod tests {
         become_dba();
         become_role("tenancy_app");
         assert_eq!(outcome(&once(r#"{"title":"x"}"#, "k")), "TN001");
+    }
+
+    const HIRE: &str = r#"select tenancy.insert_resource_once('students', '{"fullName":"Ada","secret":"s"}', 'k')"#;
+
+    /// Neither is the old answer given nor the work done again.
+    #[pg_test]
+    fn what_was_taken_back_since_is_not_in_a_first_answer() {
+        let acme = school();
+        run("grant select, insert on school.students to tenancy_app;
+             select tenancy.expose_table('school.students')");
+        become_app_of(&acme);
+        let first = answer(HIRE);
+        assert_eq!(first["secret"], "s");
+        for (deed, expected, undone) in [
+            (
+                "select tenancy.expose_table('school.students', columns => '{id,full_name}')",
+                "TN417",
+                "select tenancy.expose_table('school.students')",
+            ),
+            (
+                "select tenancy.hide_table('students')",
+                "TN401",
+                "select tenancy.expose_table('school.students')",
+            ),
+            (
+                "select tenancy.expose_table('school.students', insertable => '{}')",
+                "42501",
+                "select tenancy.expose_table('school.students')",
+            ),
+            (
+                "revoke all on school.students from tenancy_app",
+                "TN401",
+                "grant select, insert on school.students to tenancy_app",
+            ),
+            (
+                "revoke select on school.students from tenancy_app;
+                 grant select (id, tenant_id, full_name) on school.students to tenancy_app",
+                "TN417",
+                "grant select on school.students to tenancy_app",
+            ),
+            // More than before is no less.
+            (
+                "alter table school.students add column more text",
+                "00000",
+                "select",
+            ),
+        ] {
+            become_dba();
+            run(deed);
+            become_app_of(&acme);
+            assert_eq!(outcome(HIRE), expected, "{deed}");
+            become_dba();
+            run(undone);
+            become_app_of(&acme);
+            assert_eq!(answer(HIRE), first, "{undone}");
+        }
+        assert_eq!(number("select count(*) from school.students"), 1);
+    }
+
+    #[pg_test]
+    fn a_function_that_may_not_be_called_any_more_gives_no_first_answer() {
+        let acme = tenant("acme");
+        add_task();
+        let call = once(r#"{"title":"one"}"#, "k");
+        become_app_of(&acme);
+        run(&call);
+        for (deed, expected, undone) in [
+            (
+                "revoke execute on function desk.add_task(text) from public",
+                "42501",
+                "grant execute on function desk.add_task(text) to public",
+            ),
+            (
+                "revoke usage on schema desk from tenancy_app",
+                "42501",
+                "grant usage on schema desk to tenancy_app",
+            ),
+            (
+                "alter function desk.add_task(text) security definer",
+                "TN424",
+                "alter function desk.add_task(text) security invoker",
+            ),
+            (
+                "select tenancy.hide_function('add_task');
+                 create function desk.other(title text) returns text language sql as 'select title';
+                 select tenancy.expose_function('desk.other(text)', 'add_task')",
+                "TN417",
+                "select tenancy.hide_function('add_task');
+                 select tenancy.expose_function('desk.add_task(text)')",
+            ),
+        ] {
+            become_dba();
+            run(deed);
+            become_app_of(&acme);
+            assert_eq!(outcome(&call), expected, "{deed}");
+            become_dba();
+            run(undone);
+            become_app_of(&acme);
+            assert_eq!(outcome(&call), "00000", "{undone}");
+        }
+        assert_eq!(tasks(), 1);
     }
 }
