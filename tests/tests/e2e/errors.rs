@@ -1,5 +1,5 @@
 //! The register of errors: every TN code that the database can raise stands in the
-//! extension's README and in the API's match, and neither has one too many.
+//! extension's README and in the API's match, and neither has one too many. Tables name each once.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -49,4 +49,23 @@ fn the_readme_and_the_api_know_every_error_and_no_other() {
         codes("api/src/error.rs", "rs"),
         "raised, and in api/src/error.rs"
     );
+}
+
+#[test]
+fn the_tables_of_errors_name_each_code_once_and_in_order() {
+    for path in ["pg_tenancy/README.md", "api/README.md"] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let text = fs::read_to_string(root.join(path)).unwrap();
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| TN"));
+        let listed: Vec<&str> = rows.filter_map(|row| row.get(..3)).collect();
+        assert!(!listed.is_empty(), "{path} has no table of errors");
+        for pair in listed.windows(2) {
+            assert!(
+                pair[0] < pair[1],
+                "{path}: TN{} after TN{}",
+                pair[1],
+                pair[0]
+            );
+        }
+    }
 }
