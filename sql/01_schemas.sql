@@ -1,5 +1,5 @@
 /*
- * The two schemas and the seven roles.
+ * The two schemas and the eight roles.
  *
  * `tenancy` is the interface; `tenancy_private` has usage for nobody. Roles
  * belong to the cluster, not to the database, so they may be there already:
@@ -49,7 +49,8 @@ begin
             ('tenancy_authenticator', 'nobypassrls', false),
             ('tenancy_reporter', 'nobypassrls', false),
             ('tenancy_admin', 'nobypassrls', false),
-            ('tenancy_backup', 'bypassrls', true)
+            ('tenancy_backup', 'bypassrls', true),
+            ('tenancy_purger', 'bypassrls', true)
         ) as w (name, bypass, is_bypass)
     loop
         begin
@@ -88,15 +89,15 @@ begin
                   hint = pg_catalog.format('revoke %s from %s', found.role, found.member);
     end if;
 
-    select m.rolname into found
+    select m.rolname, a.roleid::pg_catalog.regrole as role into found
     from pg_catalog.pg_auth_members as a
     join pg_catalog.pg_roles as m on m.oid = a.member
-    where a.roleid = 'tenancy_owner'::pg_catalog.regrole and not m.rolsuper
+    where a.roleid in ('tenancy_owner'::pg_catalog.regrole, 'tenancy_purger'::pg_catalog.regrole) and not m.rolsuper
     limit 1;
     if found is not null then
-        raise exception 'role "%" is a member of tenancy_owner and would see every tenant', found.rolname
+        raise exception 'role "%" is a member of % and would see every tenant', found.rolname, found.role
             using errcode = 'TN902',
-                  hint = pg_catalog.format('revoke tenancy_owner from %I', found.rolname);
+                  hint = pg_catalog.format('revoke %s from %I', found.role, found.rolname);
     end if;
 
     -- Members of the others may be there for a reason, from another database. But
@@ -126,3 +127,4 @@ comment on role tenancy_authenticator is 'pg_tenancy: looks up credentials and r
 comment on role tenancy_reporter is 'pg_tenancy: calls the cross-tenant reports.';
 comment on role tenancy_admin is 'pg_tenancy: a reporter that also suspends tenants and keeps the signing keys.';
 comment on role tenancy_backup is 'pg_tenancy: reads everything, for pg_dump --role=tenancy_backup.';
+comment on role tenancy_purger is 'pg_tenancy: deletes for good what was deleted softly, and may nothing else. Nobody is a member.';

@@ -90,10 +90,10 @@ create function tenancy_private.lint_owner_has_members(walled tenancy_private.wa
     returns setof tenancy_private.finding
     language sql stable
 begin atomic
-    select 'error', format('role %I', r.rolname), 'is a member of tenancy_owner, which sees every tenant',
-        format('revoke tenancy_owner from %I', r.rolname)
+    select 'error', format('role %I', r.rolname), format('is a member of %s, which sees every tenant', o.rolname),
+        format('revoke %s from %I', o.rolname, r.rolname)
     from pg_catalog.pg_auth_members as m
-    join pg_catalog.pg_roles as o on o.oid = m.roleid and o.rolname = 'tenancy_owner'
+    join pg_catalog.pg_roles as o on o.oid = m.roleid and o.rolname in ('tenancy_owner', 'tenancy_purger')
     join pg_catalog.pg_roles as r on r.oid = m.member and not r.rolsuper
     where m.member not in (select a.role from tenancy_private.lint_application() as a);
 end;

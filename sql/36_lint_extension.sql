@@ -226,7 +226,7 @@ begin atomic
         format('alter role %I nologin nosuperuser nocreatedb nocreaterole noreplication %s', r.rolname, case when w.bypasses then 'bypassrls' else 'nobypassrls' end)
     from (values
         ('tenancy_owner', true), ('tenancy_app', false), ('tenancy_gateway', false), ('tenancy_authenticator', false),
-        ('tenancy_reporter', false), ('tenancy_admin', false), ('tenancy_backup', true)
+        ('tenancy_reporter', false), ('tenancy_admin', false), ('tenancy_backup', true), ('tenancy_purger', true)
     ) as w (name, bypasses)
     join pg_catalog.pg_roles as r on r.rolname = w.name
     where r.rolcanlogin or r.rolsuper or r.rolcreatedb or r.rolcreaterole or r.rolreplication

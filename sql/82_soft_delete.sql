@@ -94,6 +94,19 @@ $$;
 comment on function tenancy_private.why_no_soft_delete(regclass) is
     'Why a table can''t have soft delete; NULL where it can.';
 
+create function tenancy_private.purger_of(relation oid)
+    returns oid
+    language sql stable strict
+    set search_path = pg_catalog, pg_temp
+as $$
+    select case when o.rolsuper or o.rolname = 'tenancy_owner' then 'tenancy_purger'::regrole::oid else o.oid end
+    from pg_class as c
+    join pg_roles as o on o.oid = c.relowner
+    where c.oid = purger_of.relation
+$$;
+comment on function tenancy_private.purger_of(oid) is
+    'As whom the purge deletes from a table: its owner, whose triggers and rules gain nothing by that; or the role that may nothing else, where the owner may everything.';
+
 create function tenancy.enable_soft_delete(relation regclass, retention interval default '30 days')
     returns text
     language plpgsql volatile
@@ -133,9 +146,11 @@ begin
         execute format('drop policy if exists without_deleted on %s', part.member);
         -- By its name it is asked after the boundary.
         execute format('create policy without_deleted on %s as restrictive for all to public using (deleted_at is null)', part.member);
-        -- For the purge; a lock of a row asks for the right to update.
-        execute format('grant select, delete, update (deleted_at) on %s to tenancy_owner', part.member);
-        execute format('grant usage on schema %s to tenancy_owner', part.schema);
+        if tenancy_private.purger_of(part.member) = 'tenancy_purger'::regrole then
+            -- A lock of a row asks for the right to update.
+            execute format('grant select, delete, update (deleted_at) on %s to tenancy_purger', part.member);
+            execute format('grant usage on schema %s to tenancy_purger', part.schema);
+        end if;
     end loop;
     -- For the lock of a row whose version is compared before it is deleted, and to restore.
     if has_table_privilege('tenancy_app', target, 'delete') then
@@ -184,7 +199,7 @@ begin
     execute format('drop trigger if exists soft_delete on %s', target);
     for part in select m.member from tenancy_private.members(target) as m loop
         execute format('drop policy if exists without_deleted on %s', part.member);
-        execute format('revoke select, delete, update (deleted_at) on %s from tenancy_owner', part.member);
+        execute format('revoke select, delete, update (deleted_at) on %s from tenancy_purger', part.member);
     end loop;
     execute format('revoke update (deleted_at) on %s from tenancy_app', target);
     return format('%s deletes for good', target);

@@ -146,7 +146,9 @@ grant execute on function
     to tenancy_app;
 grant execute on function
     tenancy.purge_idempotency_keys(integer),
-    tenancy.purge_deleted(integer)
+    tenancy.purge_deleted(integer),
+    tenancy_private.purge_tables(integer),
+    tenancy_private.make_constraints_immediate()
     to tenancy_admin;
 
 -- Resources. What is private here is called by the bodies of those that are not, as the caller.

@@ -26,6 +26,7 @@ mod keys;
 mod objects;
 mod once;
 mod planner;
+mod purge;
 mod read_only;
 mod readers;
 mod residue;

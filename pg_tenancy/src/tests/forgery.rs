@@ -115,6 +115,7 @@ mod tests {
         become_role("tenancy_app");
         for role in [
             "tenancy_owner",
+            "tenancy_purger",
             "tenancy_gateway",
             "tenancy_admin",
             "tenancy_backup",

@@ -141,9 +141,9 @@ mod tests {
                 "select string_agg(rolname, ' ' order by rolname) from pg_roles
                  where rolname like 'tenancy\\_%' and not rolcanlogin and not rolsuper
                    and not rolcreaterole and not rolcreatedb
-                   and rolbypassrls = (rolname in ('tenancy_owner', 'tenancy_backup'))"
+                   and rolbypassrls = (rolname in ('tenancy_owner', 'tenancy_backup', 'tenancy_purger'))"
             ),
-            "tenancy_admin tenancy_app tenancy_authenticator tenancy_backup tenancy_gateway tenancy_owner tenancy_reporter"
+            "tenancy_admin tenancy_app tenancy_authenticator tenancy_backup tenancy_gateway tenancy_owner tenancy_purger tenancy_reporter"
         );
     }
 }

@@ -46,6 +46,7 @@ mod passwords;
 mod plans;
 mod plans_by_size;
 mod providers;
+mod purge;
 mod read_only;
 mod release;
 mod reports;
