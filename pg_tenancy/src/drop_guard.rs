@@ -1,5 +1,5 @@
 //! The event trigger that keeps `drop extension pg_tenancy`, or `drop owned`, from
-//! taking the tenants along.
+//! taking the tenants along, or the walls of the users' own tables.
 
 use std::cell::Cell;
 
@@ -13,6 +13,7 @@ sql_function!(tenancy_guard_drop, pg_finfo_tenancy_guard_drop, guard_drop);
 
 thread_local! {
     static TENANTS_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
+    static ISOLATED_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
     static OWNER_PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
 }
 
@@ -21,6 +22,18 @@ const TENANTS: Question = Question {
     sql: c"select 'yes' from tenancy.tenants limit 1",
     types: &[],
     plan: &TENANTS_PLAN,
+};
+
+/// Whether there are isolated tables beside the extension's own.
+const ISOLATED: Question = Question {
+    sql: c"select 'yes' from pg_catalog.pg_policy as p
+           where p.polname = 'tenant_boundary' and not exists (
+               select from pg_catalog.pg_depend as d
+               where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = p.polrelid
+                 and d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and d.deptype = 'e')
+           limit 1",
+    types: &[],
+    plan: &ISOLATED_PLAN,
 };
 
 /// Whether a role owns the extension.
@@ -34,7 +47,7 @@ const OWNER: Question = Question {
 fn guard_drop(call: pg_sys::FunctionCallInfo) -> Answer {
     // SAFETY: PostgreSQL calls it as an event trigger at the start of a
     // statement; its tag says which node it is.
-    let would_drop = unsafe {
+    let dropped = unsafe {
         let event = (*call).context.cast::<pg_sys::EventTriggerData>();
         if event.is_null() || (*event).type_ != pg_sys::NodeTag::T_EventTriggerData {
             return Err(Fault::new(
@@ -44,12 +57,23 @@ fn guard_drop(call: pg_sys::FunctionCallInfo) -> Answer {
         }
         let node = (*event).parsetree;
         match (*node).type_ {
-            pg_sys::NodeTag::T_DropStmt => would_drop_extension(node.cast()),
-            pg_sys::NodeTag::T_DropOwnedStmt => would_drop_owned(node.cast())?,
-            _ => false,
+            pg_sys::NodeTag::T_DropStmt => dropped_by_name(node.cast()),
+            pg_sys::NodeTag::T_DropOwnedStmt if would_drop_owned(node.cast())? => Some(Drop::Along),
+            _ => None,
         }
     };
-    if would_drop && TENANTS.ask(&[], |row| row.is_some())? {
+    let Some(dropped) = dropped else {
+        return Ok(pg_sys::Datum::null());
+    };
+    // Their boundaries would go, and what lets the application in would stay.
+    if dropped != Drop::Alone && ISOLATED.ask(&[], |row| row.is_some())? {
+        return Err(Fault::new(
+            "TN901",
+            "this would drop the boundaries of isolated tables, and leave every tenant's rows open to the application",
+        )
+        .hint("Release each first: tenancy.isolated_tables has them, tenancy.release_table() does it."));
+    }
+    if dropped != Drop::Cascading && TENANTS.ask(&[], |row| row.is_some())? {
         return Err(Fault::new(
             "TN901",
             "this would drop pg_tenancy with its tenants, users, projects and tasks",
@@ -59,20 +83,35 @@ fn guard_drop(call: pg_sys::FunctionCallInfo) -> Answer {
     Ok(pg_sys::Datum::null())
 }
 
-/// With CASCADE only who names the extension has it dropped.
-unsafe fn would_drop_extension(statement: *mut pg_sys::DropStmt) -> bool {
+/// How a statement would drop the extension.
+#[derive(PartialEq)]
+enum Drop {
+    /// By its name, and PostgreSQL refuses where anything depends on it.
+    Alone,
+    /// By its name, with all that depends on it: the tenants are meant to go.
+    Cascading,
+    /// With something else.
+    Along,
+}
+
+unsafe fn dropped_by_name(statement: *mut pg_sys::DropStmt) -> Option<Drop> {
     // SAFETY: the caller has looked at its tag.
     unsafe {
         if (*statement).removeType != pg_sys::ObjectType::OBJECT_EXTENSION {
-            return false;
+            return None;
         }
+        let is_cascading = (*statement).behavior == pg_sys::DropBehavior::DROP_CASCADE;
         let names_ours = names((*statement).objects).any(|name| name == c"pg_tenancy");
-        if (*statement).behavior == pg_sys::DropBehavior::DROP_CASCADE {
-            // Ours has functions in that language, and would go along.
-            !names_ours && names((*statement).objects).any(|name| name == c"plpgsql")
-        } else {
-            names_ours
+        if names_ours {
+            return Some(if is_cascading {
+                Drop::Cascading
+            } else {
+                Drop::Alone
+            });
         }
+        // Ours has functions in that language.
+        let names_plpgsql = names((*statement).objects).any(|name| name == c"plpgsql");
+        (is_cascading && names_plpgsql).then_some(Drop::Along)
     }
 }
 

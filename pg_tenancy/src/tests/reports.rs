@@ -203,19 +203,6 @@ mod tests {
     }
 
     #[pg_test]
-    fn the_extension_does_not_go_with_its_tenants() {
-        tenant("acme");
-        assert_eq!(outcome("drop extension pg_tenancy"), "TN901");
-        assert_eq!(
-            outcome("drop extension if exists plpgsql_check, pg_tenancy"),
-            "TN901"
-        );
-        assert_eq!(outcome("drop extension pg_tenancy restrict"), "TN901");
-        assert_eq!(outcome("drop extension plpgsql cascade"), "TN901");
-        assert_eq!(outcome("drop owned by session_user"), "TN901");
-    }
-
-    #[pg_test]
     fn a_service_with_too_strong_a_role_is_told() {
         add_key();
         let acme = tenant("acme");

@@ -307,9 +307,19 @@ async fn a_dba_who_leaves_does_not_take_the_tenants_along() {
         assert_eq!(refused(&dba, &attempt).await, "TN901", "{attempt}");
     }
     assert_eq!(database.count("tenancy.tenants", "true").await, 1);
-    dba.batch_execute("drop extension pg_tenancy cascade")
+    // The boundary of a table would go, and what lets the application in would stay.
+    let cascade = "drop extension pg_tenancy cascade";
+    dba.batch_execute(
+        "create table notes (id integer primary key); select tenancy.isolate_table('notes')",
+    )
+    .await
+    .unwrap();
+    assert_eq!(refused(&dba, cascade).await, "TN901");
+    dba.batch_execute("select tenancy.release_table('notes')")
         .await
         .unwrap();
+    dba.batch_execute(cascade).await.unwrap();
+    assert_eq!(dba.query("select from notes", &[]).await.unwrap().len(), 0);
 
     // Without tenants it goes as every extension does.
     dba.batch_execute("create extension pg_tenancy; drop extension pg_tenancy")
