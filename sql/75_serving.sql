@@ -159,6 +159,33 @@ $$;
 comment on function tenancy_private.standing_of(oid) is
     'What a relation is served as: table (isolated), shared, view; NULL: it must not be. And the column that holds the tenant, if one does.';
 
+-- Of a shared table each part counts: one with tenants makes it none (is_shared).
+create function tenancy_private.read_by(relation oid, kind text)
+    returns oid[]
+    language plpgsql stable
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if kind = 'shared' then
+        return array(select m.member from tenancy_private.members(read_by.relation) as m);
+    elsif kind = 'view' then
+        return array(
+            select p.object
+            from tenancy_private.view_parts(read_by.relation) as p
+            where p.class = 'pg_class'::regclass
+            union
+            select m.member
+            from tenancy_private.view_parts(read_by.relation) as p
+            join tenancy.shared_tables as s on s.relation = p.object
+            cross join lateral tenancy_private.members(s.relation) as m
+            where p.class = 'pg_class'::regclass);
+    end if;
+    return null;
+end
+$$;
+comment on function tenancy_private.read_by(oid, text) is
+    'The relations, beside itself, of which it depends whether a shared table or a view is served.';
+
 -- A definer: the registry is readable by nobody.
 create function tenancy_private.served_resources(wanted text)
     returns table (
@@ -174,8 +201,7 @@ as $$
         case k.kind when 'view' then coalesce(r.filterable, '{}') else r.filterable end,
         case k.kind when 'view' then coalesce(r.sortable, '{}') else r.sortable end,
         case k.kind when 'view' then r.key end,
-        case k.kind when 'view' then array(
-            select p.object from tenancy_private.view_parts(r.relation) as p where p.class = 'pg_class'::regclass) end
+        tenancy_private.read_by(r.relation, k.kind)
     from tenancy.exposed_resources as r
     cross join lateral tenancy_private.standing_of(r.relation) as k
     where not r.is_hidden and k.kind is not null
