@@ -67,6 +67,10 @@ begin
             return next tenancy_private.step_named(80, exclusive, 'none', 'Each of them is a way past row-level security.',
                 format('revoke truncate, references, trigger on %s from %s', part.member, held));
         end if;
+        if exists (select from tenancy.shared_tables as s where s.relation = part.member) then
+            return next tenancy_private.step_named(81, 'ROW EXCLUSIVE on tenancy.shared_tables', 'none', 'Its rows are no reference data any more.',
+                format('delete from tenancy.shared_tables where relation = %L::regclass', part.member));
+        end if;
         if not is_isolated and not part.is_partition then
             return next tenancy_private.step_named(81, exclusive, 'none', 'The application reads and writes it.',
                 format('grant select, insert, update, delete on %s to tenancy_app', part.member));

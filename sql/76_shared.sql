@@ -171,5 +171,7 @@ begin atomic
         format('select tenancy.share_table(%L)', s.relation)
     from tenancy.shared_tables as s
     cross join lateral tenancy_private.members(s.relation) as m
-    cross join lateral tenancy_private.writers(m.member) as w;
+    cross join lateral tenancy_private.writers(m.member) as w
+    -- One with tenants is the rule not_served.
+    where tenancy_private.is_shared(s.relation);
 end;

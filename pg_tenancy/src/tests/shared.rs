@@ -128,6 +128,10 @@ mod tests {
             "{found}"
         );
         assert!(found.contains("not_served | school.countries"), "{found}");
+        // Sharing it again is refused, so that is no advice.
+        run("grant update (name) on school.countries to tenancy_app");
+        let found = findings();
+        assert!(!found.contains("shared_written"), "{found}");
     }
 
     #[pg_test]
@@ -153,19 +157,19 @@ mod tests {
         assert_eq!(outcome("select from school.countries"), "42501");
     }
 
-    /// Isolated since, it keeps what isolating has granted.
+    /// Isolated since, it is shared no more, and keeps what isolating has granted.
     #[pg_test]
     fn what_was_isolated_since_stays_within_reach() {
         let acme = school();
         run("select tenancy.share_table('school.countries');
              delete from school.countries;
              select tenancy.isolate_table('school.countries'), tenancy.expose_table('school.countries')");
-        assert!(
-            findings().contains(
-                "not_served | school.countries | is declared shared, and has tenants since"
-            )
+        let found = findings();
+        assert!(!found.contains("shared"), "{found}");
+        assert_eq!(
+            outcome("select tenancy.unshare_table('school.countries')"),
+            "TN439"
         );
-        run("select tenancy.unshare_table('school.countries')");
         become_app_of(&acme);
         assert_eq!(
             outcome(
@@ -193,5 +197,31 @@ mod tests {
             outcome("select tenancy.list_resource('countries')"),
             "TN401"
         );
+    }
+
+    /// Also of a part of it, and of what a view reads.
+    #[pg_test]
+    fn a_shared_table_with_a_part_that_gets_tenants_is_not_served() {
+        let acme = school();
+        run(
+            "create table school.regions () inherits (school.countries);
+             select tenancy.share_table('school.countries'), tenancy.expose_table('school.countries');
+             create view school.places with (security_invoker = on) as select code, name from school.countries;
+             grant select on school.places to tenancy_app;
+             select tenancy.expose_table('school.places', key => '{code}')",
+        );
+        let lists = [
+            "select tenancy.list_resource('countries')",
+            "select tenancy.list_resource('places')",
+        ];
+        become_app_of(&acme);
+        for list in lists {
+            assert_eq!(outcome(list), "00000", "{list}");
+        }
+        run("reset role; alter table school.regions add tenant_id uuid");
+        become_role("tenancy_app");
+        for list in lists {
+            assert_eq!(outcome(list), "TN401", "{list}");
+        }
     }
 }
