@@ -102,59 +102,61 @@ unsafe fn mark_condition(node: *mut pg_sys::Node) -> bool {
     }
 }
 
-/// Puts the boundaries first, in each scan of a plan.
+/// Puts the boundaries first, in each scan of a plan. Whether there are any.
 ///
 /// # Safety
 /// A plan that was just made, and isn't used yet.
-pub unsafe fn put_first(plan: *mut pg_sys::PlannedStmt) {
+pub unsafe fn put_first(plan: *mut pg_sys::PlannedStmt) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
         let current = current_tenant_id();
-        order(current, (*plan).planTree);
-        order_each(current, (*plan).subplans);
+        order(current, (*plan).planTree) | order_each(current, (*plan).subplans)
     }
 }
 
-unsafe fn order_each(current: pg_sys::Oid, plans: *mut pg_sys::List) {
+unsafe fn order_each(current: pg_sys::Oid, plans: *mut pg_sys::List) -> bool {
     // SAFETY: a list of plans.
     unsafe {
-        for i in 0..length(plans) {
-            order(current, pg_sys::list_nth(plans, i).cast());
-        }
+        (0..length(plans)).fold(false, |has_any, i| {
+            order(current, pg_sys::list_nth(plans, i).cast()) | has_any
+        })
     }
 }
 
-unsafe fn order(current: pg_sys::Oid, plan: *mut pg_sys::Plan) {
+unsafe fn order(current: pg_sys::Oid, plan: *mut pg_sys::Plan) -> bool {
     // SAFETY: a plan, whose type its tag says.
     unsafe {
         if plan.is_null() {
-            return;
+            return false;
         }
-        partition((*plan).qual, |condition| is_boundary(current, condition));
-        order(current, (*plan).lefttree);
-        order(current, (*plan).righttree);
-        match (*plan).type_ {
-            NodeTag::T_Append => order_each(current, (*plan.cast::<pg_sys::Append>()).appendplans),
-            NodeTag::T_MergeAppend => {
-                order_each(current, (*plan.cast::<pg_sys::MergeAppend>()).mergeplans);
+        let mut has_any = partition((*plan).qual, |condition| is_boundary(current, condition));
+        has_any |= order(current, (*plan).lefttree);
+        has_any |= order(current, (*plan).righttree);
+        has_any
+            | match (*plan).type_ {
+                NodeTag::T_Append => {
+                    order_each(current, (*plan.cast::<pg_sys::Append>()).appendplans)
+                }
+                NodeTag::T_MergeAppend => {
+                    order_each(current, (*plan.cast::<pg_sys::MergeAppend>()).mergeplans)
+                }
+                NodeTag::T_SubqueryScan => {
+                    order(current, (*plan.cast::<pg_sys::SubqueryScan>()).subplan)
+                }
+                NodeTag::T_CustomScan => {
+                    order_each(current, (*plan.cast::<pg_sys::CustomScan>()).custom_plans)
+                }
+                NodeTag::T_BitmapAnd => {
+                    // It stops at the first that finds nothing, which then is the tenant's.
+                    let parts = (*plan.cast::<pg_sys::BitmapAnd>()).bitmapplans;
+                    order_each(current, parts)
+                        | partition(parts, |part| searches_tenant(current, part))
+                }
+                NodeTag::T_BitmapOr => {
+                    order_each(current, (*plan.cast::<pg_sys::BitmapOr>()).bitmapplans)
+                }
+                _ => false,
             }
-            NodeTag::T_SubqueryScan => {
-                order(current, (*plan.cast::<pg_sys::SubqueryScan>()).subplan);
-            }
-            NodeTag::T_CustomScan => {
-                order_each(current, (*plan.cast::<pg_sys::CustomScan>()).custom_plans);
-            }
-            NodeTag::T_BitmapAnd => {
-                // It stops at the first that finds nothing, which then is the tenant's.
-                let parts = (*plan.cast::<pg_sys::BitmapAnd>()).bitmapplans;
-                order_each(current, parts);
-                partition(parts, |part| searches_tenant(current, part));
-            }
-            NodeTag::T_BitmapOr => {
-                order_each(current, (*plan.cast::<pg_sys::BitmapOr>()).bitmapplans);
-            }
-            _ => {}
-        }
     }
 }
 
@@ -193,8 +195,8 @@ unsafe fn is_boundary(current: pg_sys::Oid, node: *mut pg_sys::Node) -> bool {
     }
 }
 
-/// Those for which it holds first, each half in the order that it had.
-unsafe fn partition(list: *mut pg_sys::List, holds: impl Fn(*mut pg_sys::Node) -> bool) {
+/// Those for which it holds first, each half in the order that it had. Whether there are any.
+unsafe fn partition(list: *mut pg_sys::List, holds: impl Fn(*mut pg_sys::Node) -> bool) -> bool {
     // SAFETY: null or a list of nodes; places within it are exchanged.
     unsafe {
         let mut first = 0;
@@ -210,6 +212,7 @@ unsafe fn partition(list: *mut pg_sys::List, holds: impl Fn(*mut pg_sys::Node) -
             (*cells.add(first)).ptr_value = node;
             first += 1;
         }
+        first > 0
     }
 }
 
@@ -219,7 +222,7 @@ pub unsafe fn is_current_tenant_id(function: pg_sys::Oid) -> bool {
     unsafe { function != pg_sys::InvalidOid && function == current_tenant_id() }
 }
 
-unsafe fn current_tenant_id() -> pg_sys::Oid {
+pub unsafe fn current_tenant_id() -> pg_sys::Oid {
     // SAFETY: as `find_function`.
     unsafe { find_function(c"tenancy", c"current_tenant_id", &[]) }
 }

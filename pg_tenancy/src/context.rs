@@ -17,7 +17,7 @@ use pgrx::{PgLogLevel, pg_guard, pg_sys};
 use uuid::Uuid;
 
 use crate::fault::Fault;
-use crate::{hooks, read_only, readers, residue, writing};
+use crate::{hooks, late, read_only, readers, residue, writing};
 
 /// Who this transaction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,6 +277,7 @@ pub fn set(context: Context, sealed: Option<&Sealed>) -> Result<(), Fault> {
     }
 
     hooks::refuse_to_enter_while_explaining()?;
+    late::refuse_to_enter()?;
     residue::refuse_to_enter_with_any()?;
     if context.is_read_only {
         writing::refuse_to_enter_while_writing()?;

@@ -12,7 +12,7 @@ use pgrx::{pg_guard, pg_sys};
 use crate::fault::Fault;
 use crate::residue::{self, Kind};
 use crate::settings;
-use crate::{context, objects, soft_delete, writing};
+use crate::{context, late, objects, soft_delete, writing};
 
 thread_local! {
     static NEXT_UTILITY: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
@@ -219,6 +219,7 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argu
         residue::forget_settings();
         context::forget_first();
         writing::forget();
+        late::forget();
         soft_delete::hide();
     }
 }

@@ -23,6 +23,7 @@ mod hooks;
 mod ids;
 mod invoke;
 mod keys;
+mod late;
 mod objects;
 mod once;
 mod planner;
@@ -186,6 +187,7 @@ pub extern "C-unwind" fn _PG_init() {
     rows::watch_catalog();
     rows::watch_seal_keys();
     committed::place::watch_catalog();
+    late::forget_plans();
 }
 
 /// What `cargo pgrx test` asks of the crate.

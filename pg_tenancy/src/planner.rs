@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_int};
 
 use pgrx::{pg_guard, pg_sys};
 
-use crate::{boundary_first, context, settings, soft_delete, trust};
+use crate::{boundary_first, context, late, settings, soft_delete, trust};
 
 thread_local! {
     static NEXT: Cell<pg_sys::planner_hook_type> = const { Cell::new(None) };
@@ -57,6 +57,7 @@ unsafe extern "C-unwind" fn on_planning(
         if has_boundary {
             boundary_first::put_first(plan);
         }
+        late::mark(plan);
         plan
     }
 }

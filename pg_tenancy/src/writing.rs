@@ -14,6 +14,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::context;
 use crate::fault::Fault;
+use crate::late;
 use crate::trust::length;
 
 thread_local! {
@@ -82,6 +83,9 @@ unsafe extern "C-unwind" fn on_start(query: *mut pg_sys::QueryDesc, flags: c_int
     keep_read_only();
     // SAFETY: the arguments are passed on as they are.
     unsafe {
+        if let Err(fault) = late::before_start(query) {
+            fault.raise();
+        }
         match NEXT_START.get() {
             Some(next) => next(query, flags),
             None => standard_start(query, flags),
@@ -99,6 +103,9 @@ unsafe extern "C-unwind" fn on_run(
 ) {
     // SAFETY: a query that has been started; the arguments are passed on as they are.
     unsafe {
+        if let Err(fault) = late::before_run(query) {
+            fault.raise();
+        }
         let before = begin(query);
         match NEXT_RUN.get() {
             Some(next) => next(query, direction, count, is_once),
@@ -117,6 +124,9 @@ unsafe extern "C-unwind" fn on_run(
 ) {
     // SAFETY: as above.
     unsafe {
+        if let Err(fault) = late::before_run(query) {
+            fault.raise();
+        }
         let before = begin(query);
         match NEXT_RUN.get() {
             Some(next) => next(query, direction, count),

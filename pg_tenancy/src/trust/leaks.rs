@@ -345,6 +345,23 @@ pub unsafe fn has_boundary(relation: pg_sys::Oid) -> bool {
 pub unsafe fn has_policy(relation: pg_sys::Oid, wanted: &CStr) -> bool {
     // SAFETY: the caller's promise; a C string is compared.
     unsafe {
+        has_policy_where(relation, |policy| {
+            let name: *const c_char = policy.policy_name;
+            CStr::from_ptr(name) == wanted && !policy.permissive
+        })
+    }
+}
+
+/// Whether a relation has a policy for which that holds.
+///
+/// # Safety
+/// A relation that is locked.
+pub unsafe fn has_policy_where(
+    relation: pg_sys::Oid,
+    holds: impl Fn(&pg_sys::RowSecurityPolicy) -> bool,
+) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
         let opened = pg_sys::RelationIdGetRelation(relation);
         if opened.is_null() {
             return false;
@@ -355,12 +372,11 @@ pub unsafe fn has_policy(relation: pg_sys::Oid, wanted: &CStr) -> bool {
         } else {
             (*security).policies
         };
-        let is_ours = (0..length(policies)).any(|i| {
+        let is_any = (0..length(policies)).any(|i| {
             let policy = pg_sys::list_nth(policies, i).cast::<pg_sys::RowSecurityPolicy>();
-            let name: *const c_char = (*policy).policy_name;
-            CStr::from_ptr(name) == wanted && !(*policy).permissive
+            holds(&*policy)
         });
         pg_sys::RelationClose(opened);
-        is_ours
+        is_any
     }
 }

@@ -27,7 +27,7 @@ use crate::settings;
 use leaks::{Look, has_boundary, leaks};
 use vetted::{REFUSED, VETTED};
 
-pub use leaks::{has_policy, is_sound, length};
+pub use leaks::{has_policy, has_policy_where, is_sound, length};
 pub use vetted::Group;
 
 sql_function!(

@@ -27,6 +27,7 @@ mod idempotency;
 mod invitations;
 mod isolate;
 mod keys;
+mod late;
 mod latest;
 mod limits;
 mod links;
