@@ -38,7 +38,10 @@ pub struct ByKey {
 pub struct Unsuited;
 
 /// What is committed at one moment, and what this transaction has done itself.
-pub struct Moment(pg_sys::Snapshot);
+pub struct Moment {
+    snapshot: pg_sys::Snapshot,
+    locked: Vec<pg_sys::Oid>,
+}
 
 /// A row, copied; its values are numbered as the columns that were asked for, from 0.
 pub struct Row([Option<pg_sys::Datum>; MOST_COLUMNS]);
@@ -49,6 +52,8 @@ unsafe extern "C-unwind" {
     fn GetLatestSnapshot() -> pg_sys::Snapshot;
     fn RegisterSnapshot(snapshot: pg_sys::Snapshot) -> pg_sys::Snapshot;
     fn UnregisterSnapshot(snapshot: pg_sys::Snapshot);
+    fn LockRelationOid(relation: pg_sys::Oid, mode: pg_sys::LOCKMODE);
+    fn UnlockRelationOid(relation: pg_sys::Oid, mode: pg_sys::LOCKMODE);
     fn try_relation_open(relation: pg_sys::Oid, mode: pg_sys::LOCKMODE) -> pg_sys::Relation;
     fn relation_close(relation: pg_sys::Relation, mode: pg_sys::LOCKMODE);
     fn ScanKeyEntryInitialize(
@@ -83,16 +88,35 @@ unsafe extern "C-unwind" {
 const LOCK: pg_sys::LOCKMODE = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
 
 impl Moment {
-    pub fn now() -> Self {
+    /// The moment at which all of these tables can be read. Who has waited for one of
+    /// them sees what it was waited for.
+    pub fn of(tables: &[&'static ByKey]) -> Result<Self, Unsuited> {
+        let mut locked = Vec::with_capacity(tables.len());
+        for table in tables {
+            let place = table.place()?;
+            // SAFETY: an error becomes a panic, and gives the locks back; so does the
+            // end of the transaction.
+            unsafe { guarded(|| LockRelationOid(place.relation, LOCK)) };
+            locked.push(place.relation);
+        }
         // SAFETY: an error becomes a panic; the snapshot is given back by drop.
-        Self(unsafe { guarded(|| RegisterSnapshot(GetLatestSnapshot())) })
+        let snapshot = unsafe { guarded(|| RegisterSnapshot(GetLatestSnapshot())) };
+        Ok(Self { snapshot, locked })
     }
 }
 
 impl Drop for Moment {
     fn drop(&mut self) {
-        // SAFETY: registered above, by this resource owner.
-        unsafe { guarded(|| UnregisterSnapshot(self.0)) }
+        let (snapshot, locked) = (self.snapshot, self.locked.as_slice());
+        // SAFETY: registered and locked above, by this resource owner.
+        unsafe {
+            guarded(|| {
+                UnregisterSnapshot(snapshot);
+                for &relation in locked {
+                    UnlockRelationOid(relation, LOCK);
+                }
+            });
+        }
     }
 }
 
@@ -112,11 +136,7 @@ impl ByKey {
     ) -> Result<Option<Row>, Unsuited> {
         // Who changes tables without pause is waited for by SQL.
         for _ in 0..3 {
-            let place = match self.place.get() {
-                Some(place) => place,
-                None => place::look_for(self)?,
-            };
-            self.place.set(Some(place));
+            let place = self.place()?;
             match scan(&place, moment, key) {
                 Scanned::Row(row) => return Ok(Some(row)),
                 Scanned::Nothing => return Ok(None),
@@ -124,6 +144,15 @@ impl ByKey {
             }
         }
         Err(Unsuited)
+    }
+
+    fn place(&self) -> Result<Place, Unsuited> {
+        let place = match self.place.get() {
+            Some(place) => place,
+            None => place::look_for(self)?,
+        };
+        self.place.set(Some(place));
+        Ok(place)
     }
 }
 
@@ -174,7 +203,7 @@ unsafe fn scan_open(
             relation,
             place.index,
             true,
-            moment.0,
+            moment.snapshot,
             number as std::ffi::c_int,
             entries.as_mut_ptr().cast(),
         );

@@ -115,3 +115,61 @@ async fn nobody_is_refused_while_indexes_are_rebuilt() {
     rebuilding.await.expect("nothing was refused");
     assert!(entered > 10, "{entered}");
 }
+
+/// Until somebody waits for that connection.
+async fn is_waited_for(admin: &Client, pid: i32) {
+    let query = "select exists (select from pg_stat_activity as a where $1 = any (pg_blocking_pids(a.pid)))";
+    while !admin
+        .query_one(query, &[&pid])
+        .await
+        .expect(query)
+        .get::<_, bool>(0)
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn who_has_waited_for_a_table_sees_what_was_done_to_it() {
+    let world = World::new().await;
+    let alice = world.api.owner_of("Acme").await;
+    let (admin, dba) = (
+        world.database.superuser().await,
+        world.database.superuser().await,
+    );
+    let query = "select pg_backend_pid()";
+    let pid: i32 = dba.query_one(query, &[]).await.expect(query).get(0);
+    for (table, change, back, outcome) in [
+        (
+            "sessions",
+            "ended_at = now(), end_reason = 'test'",
+            "ended_at = null, end_reason = null",
+            "TN015",
+        ),
+        (
+            "tenants",
+            "status = 'suspended'",
+            "status = 'active'",
+            "TN004",
+        ),
+        (
+            "signing_keys",
+            "status = 'retired'",
+            "status = 'active'",
+            "TN011",
+        ),
+    ] {
+        let client = connected(&world, &alice).await;
+        let change = format!(
+            "begin; lock table tenancy.{table} in access exclusive mode; update tenancy.{table} set {change}"
+        );
+        dba.batch_execute(&change).await.expect(&change);
+        let (entered, ()) = tokio::join!(entering(&client, &alice), async {
+            is_waited_for(&admin, pid).await;
+            dba.batch_execute("commit").await.expect("it commits");
+        });
+        assert_eq!(entered.expect_err(table), outcome, "{table}");
+        let back = format!("update tenancy.{table} set {back}");
+        dba.batch_execute(&back).await.expect(&back);
+    }
+}

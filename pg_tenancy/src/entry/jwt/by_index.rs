@@ -45,7 +45,15 @@ table!(SESSIONS, SESSIONS_PLACE, c"sessions", [c"tenant_id" UUIDOID, c"id" UUIDO
 /// What is known about a token's key, and about whom it names. It must lead to the
 /// tenant that was named, if any; else SQL has to find out more.
 pub fn look_up(claimed: &Claimed<'_>, named: &Named) -> Result<Found, Unsuited> {
-    let now = Moment::now();
+    let lasting = if claimed.session_id().is_some() {
+        &SESSIONS
+    } else {
+        &USERS
+    };
+    let tables = [&KEYS, &TENANTS, &MEMBERSHIPS, lasting, &ISSUERS];
+    // The last is asked for an issuer's token alone.
+    let number = tables.len() - usize::from(claimed.issuer().is_none());
+    let now = Moment::of(&tables[..number])?;
     if let Some(issuer) = claimed.issuer()
         && ISSUERS.find(&now, &[text_datum(issuer)])?.is_some()
     {
