@@ -256,6 +256,12 @@ pub fn sealed() -> Option<Sealed> {
     SEALED.with_borrow(Clone::clone)
 }
 
+/// Whether this transaction has entered a tenant, also if a rollback to a savepoint has
+/// taken it out again.
+pub fn has_entered() -> bool {
+    FIRST_TENANT.get().is_some()
+}
+
 /// Makes `context` the one of this transaction. The first one stays: the same
 /// person in the same tenant again is no change, anything else is TN003, and so is
 /// a capsule for another purpose.

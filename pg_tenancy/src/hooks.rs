@@ -198,9 +198,10 @@ unsafe fn drops_at_commit(node: *mut pg_sys::Node) -> bool {
 #[pg_guard]
 unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
     let checked = match event {
-        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT => residue::check_settings(),
+        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT => residue::before_commit(),
         pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE => {
             residue::about_to_leave(Kind::PreparedTransaction, "a prepared transaction")
+                .and_then(|()| residue::before_commit())
         }
         _ => Ok(()),
     };
@@ -216,7 +217,7 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argu
     if has_ended {
         IS_EXPLAINING.set(false);
         objects::forget();
-        residue::forget_settings();
+        residue::forget();
         context::forget_first();
         writing::forget();
         late::forget();
@@ -233,7 +234,7 @@ unsafe extern "C-unwind" fn on_subtransaction(
 ) {
     // An error has passed over what would have ended these.
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        objects::forget_new();
+        objects::set_dropped_at_commit(false);
         soft_delete::hide();
         // SAFETY: reads the state of this backend.
         let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };

@@ -6,7 +6,6 @@ use std::ffi::{c_int, c_void};
 
 use pgrx::{pg_guard, pg_sys};
 
-use crate::context;
 use crate::fault::Fault;
 use crate::residue::{self, Kind};
 
@@ -15,7 +14,7 @@ thread_local! {
     /// The statement that runs makes temporary tables that go at commit.
     static IS_DROPPED_AT_COMMIT: Cell<bool> = const { Cell::new(false) };
     static HAS_SEEN_SET_CONFIG: Cell<bool> = const { Cell::new(false) };
-    /// Relations and functions that the statement has made, by catalog and oid.
+    /// What the statement has made, by catalog and oid.
     static NEW: RefCell<Vec<(pg_sys::Oid, pg_sys::Oid)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -42,15 +41,10 @@ pub fn has_seen_set_config() -> bool {
     HAS_SEEN_SET_CONFIG.get()
 }
 
-/// For a statement that an error has ended.
-pub fn forget_new() {
-    IS_DROPPED_AT_COMMIT.set(false);
-    NEW.set(Vec::new());
-}
-
 /// For the end of a transaction.
 pub fn forget() {
-    forget_new();
+    IS_DROPPED_AT_COMMIT.set(false);
+    NEW.set(Vec::new());
     HAS_SEEN_SET_CONFIG.set(false);
 }
 
@@ -103,9 +97,7 @@ fn on_function(function: pg_sys::Oid) -> Result<(), Fault> {
         residue::about_to_leave(Kind::SessionLock, "a session's advisory lock")?;
     } else if function == SET_CONFIG {
         HAS_SEEN_SET_CONFIG.set(true);
-        if context::current().is_some() {
-            residue::remember_settings();
-        }
+        residue::before_set_config();
     }
     Ok(())
 }
@@ -113,37 +105,22 @@ fn on_function(function: pg_sys::Oid) -> Result<(), Fault> {
 /// Notes what is new. Its row can't be read yet: `look_at_new` does that,
 /// when the statement has ended.
 fn on_new_object(class: pg_sys::Oid, object: pg_sys::Oid) {
-    let is_looked_at = class == pg_sys::RelationRelationId || class == pg_sys::ProcedureRelationId;
-    if is_looked_at && !IS_DROPPED_AT_COMMIT.get() {
+    if !IS_DROPPED_AT_COMMIT.get() {
         NEW.with_borrow_mut(|objects| objects.push((class, object)));
     }
 }
 
-/// After a statement: TN841 where it made something temporary in a context.
+/// After a statement: TN841 where it made something temporary in a context. What a
+/// rollback to a savepoint took away again isn't there.
 pub fn look_at_new() -> Result<(), Fault> {
     let objects = NEW.take();
     if objects.is_empty() {
         return Ok(());
     }
-    // SAFETY: between two commands; then look-ups in the caches of the catalog.
-    let is_any_temporary = unsafe {
-        pg_sys::CommandCounterIncrement();
-        objects.into_iter().any(|(class, object)| {
-            let namespace = match class {
-                pg_sys::RelationRelationId => {
-                    // An index holds what its table holds, which was looked at.
-                    let kind = pg_sys::get_rel_relkind(object) as u8;
-                    if matches!(kind, b'i' | b'I') {
-                        return false;
-                    }
-                    pg_sys::get_rel_namespace(object)
-                }
-                _ => pg_sys::get_func_namespace(object),
-            };
-            namespace != pg_sys::InvalidOid && pg_sys::isTempNamespace(namespace)
-        })
-    };
-    if is_any_temporary {
+    // SAFETY: between two commands.
+    unsafe { pg_sys::CommandCounterIncrement() };
+    let mut objects = objects.into_iter();
+    if objects.any(|(class, object)| residue::temporary::has(class, object)) {
         residue::about_to_leave(Kind::TemporaryObject, "a temporary object")?;
     }
     Ok(())

@@ -14,7 +14,7 @@ fn code(error: &Error) -> &str {
     error.code().map_or("", |code| code.code())
 }
 
-async fn refused(client: &Client, sql: &str) -> String {
+pub async fn refused(client: &Client, sql: &str) -> String {
     match client.batch_execute(sql).await {
         Ok(()) => panic!("not refused: {sql}"),
         Err(error) => code(&error).to_owned(),
@@ -22,7 +22,7 @@ async fn refused(client: &Client, sql: &str) -> String {
 }
 
 /// What the first row's first column says, as text.
-async fn text(client: &Client, sql: &str) -> String {
+pub async fn text(client: &Client, sql: &str) -> String {
     let rows = client
         .query(sql, &[])
         .await
@@ -31,7 +31,7 @@ async fn text(client: &Client, sql: &str) -> String {
 }
 
 /// Two tenants with a note each, in a table that a DBA has isolated, and a gateway.
-async fn notes() -> (Database, Client, Client, [String; 2]) {
+pub async fn notes() -> (Database, Client, Client, [String; 2]) {
     let database = Database::new().await;
     let dba = database.superuser().await;
     let tenants = [tenant(&dba, "acme").await, tenant(&dba, "globex").await];

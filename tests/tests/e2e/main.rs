@@ -44,6 +44,7 @@ mod pool;
 mod pooler;
 mod race;
 mod request_limits;
+mod residue;
 mod resources;
 mod rotation;
 mod routes;
