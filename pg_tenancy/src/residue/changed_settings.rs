@@ -61,30 +61,91 @@ fn changed() -> Vec<Setting> {
         let variables = std::slice::from_raw_parts(variables, number);
         variables
             .iter()
-            .filter(|&&variable| {
-                let mut entry = (*variable).stack;
-                let mut is_changed = false;
-                while !entry.is_null() {
-                    is_changed |= matches!(
-                        (*entry).state,
-                        pg_sys::GucStackState::GUC_SET | pg_sys::GucStackState::GUC_SET_LOCAL
-                    );
-                    entry = (*entry).prev;
-                }
-                is_changed
-            })
-            .map(|&variable| {
+            .filter_map(|&variable| {
                 let name = CStr::from_ptr((*variable).name);
-                let value = pg_sys::GetConfigOption((*variable).name, true, false);
-                Setting {
+                Some(Setting {
+                    value: lasting(variable)?,
                     name: name.to_string_lossy().into_owned(),
-                    value: if value.is_null() {
-                        String::new()
-                    } else {
-                        CStr::from_ptr(value).to_string_lossy().into_owned()
-                    },
-                }
+                })
             })
             .collect()
+    }
+}
+
+/// The value that the session will have, if this transaction has changed it: a SET LOCAL
+/// that came later hides it until then. What RESET gives is no news.
+unsafe fn lasting(variable: *mut pg_sys::config_generic) -> Option<String> {
+    // SAFETY: the stack of a setting, its latest change first.
+    unsafe {
+        let mut shown = None;
+        let mut change = (*variable).stack;
+        while let Some(entry) = change.as_ref() {
+            let value = match entry.state {
+                pg_sys::GucStackState::GUC_SET => shown,
+                pg_sys::GucStackState::GUC_SET_LOCAL => Some(entry.masked.val),
+                _ => {
+                    shown = Some(entry.prior.val);
+                    change = entry.prev;
+                    continue;
+                }
+            };
+            let kind = (*variable).vartype;
+            let (current, reset) = current_and_reset(variable);
+            let value = written(kind, value.unwrap_or(current));
+            return (value != written(kind, reset)).then_some(value);
+        }
+        None
+    }
+}
+
+type Value = pg_sys::config_var_val;
+
+unsafe fn current_and_reset(variable: *mut pg_sys::config_generic) -> (Value, Value) {
+    // SAFETY: the kind says which of these the setting is.
+    unsafe {
+        match (*variable).vartype {
+            pg_sys::config_type::PGC_BOOL => {
+                let own = &*variable.cast::<pg_sys::config_bool>();
+                let value = |boolval| Value { boolval };
+                (value(*own.variable), value(own.reset_val))
+            }
+            pg_sys::config_type::PGC_INT => {
+                let own = &*variable.cast::<pg_sys::config_int>();
+                let value = |intval| Value { intval };
+                (value(*own.variable), value(own.reset_val))
+            }
+            pg_sys::config_type::PGC_REAL => {
+                let own = &*variable.cast::<pg_sys::config_real>();
+                let value = |realval| Value { realval };
+                (value(*own.variable), value(own.reset_val))
+            }
+            pg_sys::config_type::PGC_STRING => {
+                let own = &*variable.cast::<pg_sys::config_string>();
+                let value = |stringval| Value { stringval };
+                (value(*own.variable), value(own.reset_val))
+            }
+            _ => {
+                let own = &*variable.cast::<pg_sys::config_enum>();
+                let value = |enumval| Value { enumval };
+                (value(*own.variable), value(own.reset_val))
+            }
+        }
+    }
+}
+
+/// To compare it with another of the same kind.
+unsafe fn written(kind: pg_sys::config_type::Type, value: Value) -> String {
+    // SAFETY: as above; a string is a C string or null.
+    unsafe {
+        match kind {
+            pg_sys::config_type::PGC_BOOL => value.boolval.to_string(),
+            pg_sys::config_type::PGC_INT => value.intval.to_string(),
+            pg_sys::config_type::PGC_REAL => value.realval.to_string(),
+            pg_sys::config_type::PGC_STRING if value.stringval.is_null() => String::new(),
+            pg_sys::config_type::PGC_STRING => CStr::from_ptr(value.stringval)
+                .to_string_lossy()
+                .into_owned(),
+            _ => value.enumval.to_string(),
+        }
     }
 }

@@ -80,6 +80,15 @@ async fn the_statement_that_enters_leaves_nothing_behind() {
                 "begin; savepoint s; select {enter}, pg_advisory_lock(4711); rollback to s; commit"
             ),
             format!("select set_config('my.note', {enter}::text || crm.body(), false)"),
+            format!(
+                "begin; select {enter}; select set_config('my.note', crm.body(), false); set local my.note = ''; commit"
+            ),
+            format!(
+                "begin; set work_mem = '5MB'; select {enter}; select set_config('work_mem', '6MB', false); set local work_mem = '5MB'; commit"
+            ),
+            format!(
+                "begin; select {enter}; select set_config('my.note', 'a', false); savepoint s; set local my.note = ''; commit"
+            ),
             format!("declare c cursor with hold for select crm.body() from {enter}"),
         ] {
             let client = database.connect(&login).await;
