@@ -78,7 +78,7 @@ create function tenancy.refuse_residue()
     language c volatile parallel unsafe
 as 'MODULE_PATHNAME', 'tenancy_refuse_residue';
 comment on function tenancy.refuse_residue() is
-    'Raises now what the commit would: TN841 where a function has changed a setting for the session within the context.';
+    'Raises now what the commit would: TN841 where a function has changed a setting or taken a lock for the session within the context.';
 
 -- A procedure that commits can't pin its path, so nothing here depends on one:
 -- every name has its schema, operators too. The statement has the caller's.
