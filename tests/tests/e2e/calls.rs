@@ -25,8 +25,9 @@ async fn a_function_is_called_as_the_caller() {
     dba.batch_execute(functions).await.unwrap();
     let ann = world.api.owner_of("Acme").await;
     let mallory = world.api.owner_of("Globex").await;
-    let student = ann.post("/students", json!({"name": "Nora"})).await.id();
+    // One transaction has exposed the table and the functions.
     wait_for_function(&world, "/rpc/rename").await;
+    let student = ann.post("/students", json!({"name": "Nora"})).await.id();
 
     assert_eq!(
         call(&ann, "how-many", json!({}))
