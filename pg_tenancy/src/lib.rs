@@ -168,11 +168,8 @@ pgrx::extension_sql_file!(
 );
 pgrx::extension_sql_file!("../../sql/86_named_tenant.sql", requires = ["85_resources"]);
 pgrx::extension_sql_file!("../../sql/87_denials.sql", requires = ["86_named_tenant"]);
-pgrx::extension_sql_file!(
-    "../../sql/90_grants.sql",
-    requires = ["87_denials"],
-    finalize
-);
+pgrx::extension_sql_file!("../../sql/88_ends.sql", requires = ["87_denials"]);
+pgrx::extension_sql_file!("../../sql/90_grants.sql", requires = ["88_ends"], finalize);
 
 /// Called by PostgreSQL when a backend loads the library: at the first call of
 /// a function, or at start where it stands in `shared_preload_libraries`.
@@ -187,6 +184,7 @@ pub extern "C-unwind" fn _PG_init() {
     rows::watch_catalog();
     rows::watch_seal_keys();
     committed::place::watch_catalog();
+    committed::told::watch();
     late::forget_plans();
 }
 

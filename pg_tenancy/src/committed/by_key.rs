@@ -1,7 +1,6 @@
 //! Rows of our own tables by their key, without SQL.
 //!
-//! What enter() looks at in every transaction is always the same: four rows by
-//! their keys. As a query that took nine tenths of its instructions, most of them to
+//! What enter() looks at is always the same: four rows by their keys. As a query that took nine tenths of its instructions, most of them to
 //! set the executor up, and a role that may read the tables. Here the index itself is
 //! asked, with a snapshot of this moment. No privilege and no policy is looked at, and
 //! no code runs but the comparisons that PostgreSQL has for uuid and text: what a
@@ -29,6 +28,8 @@ pub struct ByKey {
     /// Of type uuid or text.
     pub key: &'static [Column],
     pub columns: &'static [Column],
+    /// What can end a proof that was good by this table: `TRIGGER_TYPE_…`.
+    pub ends: u32,
     /// Where it was found last.
     pub place: &'static LocalKey<Cell<Option<Place>>>,
 }
@@ -144,6 +145,13 @@ impl ByKey {
             }
         }
         Err(Unsuited)
+    }
+
+    /// Whether what ends a proof here is told to all backends: see `told`.
+    pub fn is_telling(&self) -> bool {
+        self.place
+            .get()
+            .is_some_and(|place| place.is_telling && place::is_right(&place))
     }
 
     fn place(&self) -> Result<Place, Unsuited> {

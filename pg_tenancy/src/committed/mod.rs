@@ -5,11 +5,12 @@
 //! asked with a snapshot of their own, the latest. They only read, so they work on
 //! a standby as well.
 //!
-//! There are two ways: `Question` is SQL; `by_key` is without, for what is asked in
-//! every transaction.
+//! There are two ways: `Question` is SQL; `by_key` is without, for what is asked often.
+//! What was found holds until `told` hears otherwise.
 
 pub mod by_key;
 pub mod place;
+pub mod told;
 
 use std::cell::Cell;
 use std::ffi::CStr;

@@ -11,6 +11,7 @@ use std::ffi::CStr;
 use pgrx::{pg_guard, pg_sys};
 
 use super::by_key::{ByKey, Column, Unsuited};
+use super::told;
 
 pub const MOST_KEYS: usize = 2;
 pub const MOST_COLUMNS: usize = 5;
@@ -27,6 +28,8 @@ pub struct Place {
     pub number_of_keys: usize,
     /// Of the columns that are read, from 0.
     pub columns: [usize; MOST_COLUMNS],
+    /// Whether what ends a proof here is told of.
+    pub is_telling: bool,
     /// How often one of the tables had changed before.
     changes: u64,
 }
@@ -80,6 +83,11 @@ unsafe extern "C-unwind" fn on_schema_change(_argument: pg_sys::Datum, _cache: i
 /// tells when a lock is taken.
 pub fn is_right(place: &Place) -> bool {
     place.changes == CHANGES.get()
+}
+
+/// How often one of the tables has changed, as far as PostgreSQL has told.
+pub fn changes() -> u64 {
+    CHANGES.get()
 }
 
 /// Looks it up in the catalog.
@@ -151,6 +159,7 @@ unsafe fn examine(
             let (number, _) = find_column(oid, column)?;
             *at = usize::try_from(number - 1).map_err(|_| Unsuited)?;
         }
+        let is_telling = told::is_telling(relation, wanted.ends);
         let indexes = pg_sys::RelationGetIndexList(relation);
         let number = if indexes.is_null() {
             0
@@ -166,6 +175,7 @@ unsafe fn examine(
                 keys,
                 number_of_keys: wanted.key.len(),
                 columns,
+                is_telling,
                 changes,
             });
             pg_sys::index_close(index, LOCK);

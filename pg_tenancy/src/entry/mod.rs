@@ -1,7 +1,8 @@
 //! Entering a tenant: by a proof, or by a gateway's word.
 //!
-//! The database looks at key, session, tenant and membership in every transaction,
-//! in one query where it can, and sees what is committed at that moment, also in a transaction
+//! Key, session, tenant and membership must be good in every transaction, as they are
+//! committed at that moment. They are looked at, unless this connection did so before
+//! and has heard of no change since (`jwt::known`): also in a transaction
 //! whose snapshot is older: what was revoked is revoked.
 
 mod api_key;

@@ -1,5 +1,7 @@
 //! What a token claims (RFC 7519), before and after it is known to be true.
 
+use std::ops::Range;
+
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -27,6 +29,7 @@ pub struct Rules<'rule> {
 pub struct Verified<'token> {
     jws: Jws<'token>,
     issued_at: u64,
+    good: Range<u64>,
 }
 
 impl<'token> Claimed<'token> {
@@ -101,10 +104,15 @@ impl<'token> Claimed<'token> {
             return Err(Refusal::EXPIRED);
         }
         // A token from the future is somebody's wrong clock, or a lie.
-        if starts.max(issued_at) > now.saturating_add(LEEWAY) {
+        let from = starts.max(issued_at).saturating_sub(LEEWAY);
+        if from > now {
             return Err(Refusal::EARLY);
         }
-        Ok(Verified { jws, issued_at })
+        Ok(Verified {
+            jws,
+            issued_at,
+            good: from..until,
+        })
     }
 }
 
@@ -166,6 +174,11 @@ impl Verified<'_> {
     /// In whole seconds since 1970; 0 if it doesn't say.
     pub fn issued_at(&self) -> u64 {
         self.issued_at
+    }
+
+    /// The seconds since 1970 in which it is good, by its dates.
+    pub fn good(&self) -> Range<u64> {
+        self.good.clone()
     }
 
     /// The id in `tenantId`, `sid` or the like; `None` where it isn't given. TN010 for

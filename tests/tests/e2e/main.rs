@@ -27,6 +27,7 @@ mod idempotency;
 mod invitations;
 mod isolate;
 mod keys;
+mod known_tokens;
 mod late;
 mod latest;
 mod limits;

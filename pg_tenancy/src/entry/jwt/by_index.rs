@@ -8,6 +8,7 @@ use std::cell::Cell;
 use pgrx::pg_sys;
 use uuid::Uuid;
 
+use super::known::SECONDS_TO_2000;
 use super::look_up::{Found, Standing, moment};
 use crate::committed::by_key::{ByKey, Moment, Row, Unsuited};
 use crate::committed::place::Place;
@@ -17,7 +18,7 @@ use crate::function::text_datum;
 use crate::token::{Algorithm, Claimed, Key};
 
 macro_rules! table {
-    ($name:ident, $place:ident, $table:literal, [$($key:literal $key_type:ident),*], [$($column:literal $type:ident),*]) => {
+    ($name:ident, $place:ident, $table:literal, [$($key:literal $key_type:ident),*], [$($column:literal $type:ident),*], $ends:expr) => {
         thread_local! {
             static $place: Cell<Option<Place>> = const { Cell::new(None) };
         }
@@ -25,22 +26,27 @@ macro_rules! table {
             table: $table,
             key: &[$(($key, pg_sys::$key_type)),*],
             columns: &[$(($column, pg_sys::$type)),*],
+            ends: $ends,
             place: &$place,
         };
     };
 }
 
+const CHANGED: u32 = pg_sys::TRIGGER_TYPE_UPDATE | pg_sys::TRIGGER_TYPE_DELETE;
+/// A token of ours stays one until there is an issuer of that name.
+const ADDED: u32 = pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE;
+
 table!(KEYS, KEYS_PLACE, c"signing_keys", [c"kid" TEXTOID],
-    [c"algorithm" TEXTOID, c"material" BYTEAOID, c"issuer" TEXTOID, c"audience" TEXTOID, c"status" TEXTOID]);
-table!(ISSUERS, ISSUERS_PLACE, c"issuers", [c"issuer" TEXTOID], []);
+    [c"algorithm" TEXTOID, c"material" BYTEAOID, c"issuer" TEXTOID, c"audience" TEXTOID, c"status" TEXTOID], CHANGED);
+table!(ISSUERS, ISSUERS_PLACE, c"issuers", [c"issuer" TEXTOID], [], ADDED);
 table!(TENANTS, TENANTS_PLACE, c"tenants", [c"id" UUIDOID],
-    [c"status" TEXTOID, c"tokens_valid_from" TIMESTAMPTZOID, c"slug" TEXTOID]);
+    [c"status" TEXTOID, c"tokens_valid_from" TIMESTAMPTZOID, c"slug" TEXTOID], CHANGED);
 table!(MEMBERSHIPS, MEMBERSHIPS_PLACE, c"memberships", [c"tenant_id" UUIDOID, c"user_id" UUIDOID],
-    [c"role" TEXTOID]);
+    [c"role" TEXTOID], CHANGED);
 table!(USERS, USERS_PLACE, c"users", [c"id" UUIDOID],
-    [c"tokens_valid_from" TIMESTAMPTZOID]);
+    [c"tokens_valid_from" TIMESTAMPTZOID], CHANGED);
 table!(SESSIONS, SESSIONS_PLACE, c"sessions", [c"tenant_id" UUIDOID, c"id" UUIDOID],
-    [c"user_id" UUIDOID, c"ended_at" TIMESTAMPTZOID, c"expires_at" TIMESTAMPTZOID]);
+    [c"user_id" UUIDOID, c"ended_at" TIMESTAMPTZOID, c"expires_at" TIMESTAMPTZOID], CHANGED);
 
 /// What is known about a token's key, and about whom it names. It must lead to the
 /// tenant that was named, if any; else SQL has to find out more.
@@ -87,15 +93,17 @@ pub fn look_up(claimed: &Claimed<'_>, named: &Named) -> Result<Found, Unsuited> 
     };
     found.standing = Standing {
         tenant_status: text(tenant.as_ref(), 0),
+        slug: text(tenant.as_ref(), 2),
         role: membership.and_then(|row| Role::parse(row.text(0)?)),
         is_revoked: false,
         epochs: Epochs::default(),
     };
     if let Some(session_id) = claimed.session_id() {
-        found.has_session = match &tenant_id {
-            Some(tenant_id) => has_session(tenant_id, &session_id, user_id, &now)?,
-            None => false,
+        found.session_expires_at = match &tenant_id {
+            Some(tenant_id) => find_session(tenant_id, &session_id, user_id, &now)?,
+            None => None,
         };
+        found.has_session = found.session_expires_at.is_some();
     } else {
         let user = match &user_id {
             Some(id) => USERS.find(&now, &[datum(id)])?,
@@ -112,6 +120,7 @@ pub fn look_up(claimed: &Claimed<'_>, named: &Named) -> Result<Found, Unsuited> 
             user: user.map(i64::cast_unsigned),
         };
     }
+    found.is_told = tables[..number].iter().all(|table| table.is_telling());
     Ok(found)
 }
 
@@ -123,21 +132,21 @@ fn is_named(named: &Named, tenant_id: Option<Uuid>, tenant: Option<&Row>) -> boo
     }
 }
 
-/// Whether the session lives, and is this person's in this tenant.
-fn has_session(
+/// When the session expires, if it lives and is this person's in this tenant.
+fn find_session(
     tenant_id: &Uuid,
     session_id: &Uuid,
     user_id: Option<Uuid>,
     now: &Moment,
-) -> Result<bool, Unsuited> {
+) -> Result<Option<i64>, Unsuited> {
     let session = SESSIONS.find(now, &[datum(tenant_id), datum(session_id)])?;
     // SAFETY: reads the clock.
     let clock = unsafe { pg_sys::GetCurrentTimestamp() };
-    Ok(session.is_some_and(|row| {
-        user_id.is_some()
-            && row.uuid(0) == user_id
-            && row.time(1).is_none()
-            && row.time(2).is_some_and(|expires_at| expires_at > clock)
+    Ok(session.and_then(|row| {
+        let is_theirs = user_id.is_some() && row.uuid(0) == user_id;
+        let lives = is_theirs && row.time(1).is_none();
+        row.time(2)
+            .filter(|&expires_at| lives && expires_at > clock)
     }))
 }
 
@@ -152,5 +161,5 @@ fn datum(id: &Uuid) -> pg_sys::Datum {
 
 /// Seconds since 1970 as PostgreSQL has times: in microseconds, since 2000.
 fn since_2000(seconds: u64) -> i64 {
-    (moment(seconds) - 946_684_800) * 1_000_000
+    (moment(seconds) - SECONDS_TO_2000) * 1_000_000
 }

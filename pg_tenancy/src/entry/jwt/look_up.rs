@@ -16,6 +16,8 @@ use crate::token::{Algorithm, Claimed, Key, Verified};
 #[derive(Default)]
 pub struct Standing {
     pub tenant_status: Option<String>,
+    /// Not by SQL.
+    pub slug: Option<String>,
     pub role: Option<Role>,
     /// Looked up for tokens without a session.
     pub is_revoked: bool,
@@ -26,6 +28,7 @@ impl Standing {
     fn read(row: Row, first: i32) -> Self {
         Self {
             tenant_status: row.text(first),
+            slug: None,
             role: row.text(first + 1).and_then(|name| Role::parse(&name)),
             is_revoked: row.text(first + 2).is_some(),
             epochs: Epochs::of(row.text(first + 3), row.text(first + 4)),
@@ -52,6 +55,10 @@ pub struct Found {
     pub issuer: Option<Issuer>,
     pub standing: Standing,
     pub has_session: bool,
+    /// Of a session that lives; microseconds since 2000.
+    pub session_expires_at: Option<i64>,
+    /// Whether we will hear of what ends it: see `committed::told`. Never by SQL.
+    pub is_told: bool,
 }
 
 /// One question in four forms: each table more costs three microseconds, so a token
@@ -168,6 +175,7 @@ pub fn look_up(claimed: &Claimed<'_>) -> Result<Found, Fault> {
             issuer,
             standing: Standing::read(row, 10),
             has_session: row.text(15).is_some(),
+            ..Found::default()
         }
     })
 }

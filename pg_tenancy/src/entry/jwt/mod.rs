@@ -3,12 +3,15 @@
 //! What a token says of itself finds its key; with the key it is verified; what it
 //! then says is looked at as it is committed at this moment. A token of our own
 //! takes one query. Which claims count in an issuer's token is known only after the
-//! first one, so that takes a second.
+//! first one, so that takes a second. A token of our own that was good on this
+//! connection is so again for as long as we hear of no change (`known`).
 
 mod by_index;
+mod known;
 mod look_up;
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use uuid::Uuid;
 
@@ -39,17 +42,33 @@ pub struct Bearer {
     role: Option<Role>,
     epochs: Epochs,
     issued_at: u64,
+    /// In seconds since 1970, by the token's dates.
+    good: Range<u64>,
 }
 
 /// The same without SQL, and so without a privilege; `None` where that can't be done.
 pub fn prove_by_index(token: &str, named: &Named) -> Result<Option<Context>, Fault> {
+    let digest = known::digest(token);
+    if let Some(context) = known::find(&digest, named) {
+        return Ok(Some(context));
+    }
     let claimed = Claimed::read(token)?;
+    // Before anything is looked at: what ends meanwhile is heard of after this.
+    let heard = known::heard(claimed.tenant_id(), claimed.user_id(), claimed.session_id());
     let Ok(found) = by_index::look_up(&claimed, named) else {
         return Ok(None);
     };
+    let is_told = found.is_told;
+    let session_expires_at = found.session_expires_at;
+    let slug = found.standing.slug.clone();
     let bearer = judge(claimed, found)?;
     require_no_word(&bearer)?;
-    lead(&bearer).map(Some)
+    let context = lead(&bearer)?;
+    if is_told {
+        let good = bearer.good.clone();
+        known::keep(digest, context, slug, good, session_expires_at, heard);
+    }
+    Ok(Some(context))
 }
 
 /// TN002, TN004, TN010 to TN015, TN021, TN026.
@@ -185,6 +204,7 @@ fn ours(verified: &Verified<'_>, standing: Standing, has_session: bool) -> Resul
         role: standing.role,
         epochs: standing.epochs,
         issued_at: verified.issued_at(),
+        good: verified.good(),
     })
 }
 
@@ -222,6 +242,7 @@ fn foreign(verified: &Verified<'_>, issuer: Issuer) -> Result<Bearer, Fault> {
         role: standing.role,
         epochs: standing.epochs,
         issued_at: verified.issued_at(),
+        good: verified.good(),
     })
 }
 
