@@ -58,6 +58,31 @@ pub async fn database(
     database
 }
 
+/// So many tokens, of these tenants in turns.
+pub async fn with_more_tokens(
+    database: &Database,
+    tenants: &[Tenant],
+    number: usize,
+) -> Vec<Tenant> {
+    let admin = database.superuser().await;
+    let sql = "select w.user_id, w.session_id, (select kid from tenancy.signing_keys)
+        from bench.who as w where w.tenant_id = $1";
+    let mut all = Vec::with_capacity(number);
+    for tenant in tenants {
+        let row = admin.query_one(sql, &[&tenant.id]).await.expect("a tenant");
+        let (user, session, kid): (Uuid, Uuid, String) = (row.get(0), row.get(1), row.get(2));
+        let secret = &database.cluster.jwt_secret;
+        for _ in 0..number.div_ceil(tenants.len()) {
+            all.push(Tenant {
+                id: tenant.id,
+                token: sign(secret, &kid, tenant.id, user, session),
+                rows: tenant.rows.clone(),
+            });
+        }
+    }
+    all
+}
+
 /// Up to so many tenants, evenly spread over all; the first is the one with more rows.
 pub async fn tenants(database: &Database, most: i64) -> Vec<Tenant> {
     let admin = database.superuser().await;

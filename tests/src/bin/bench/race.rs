@@ -89,7 +89,8 @@ impl<'a> Variant<'a> {
         }
     }
 
-    /// One block of so many queries, as the tenant whose turn it is.
+    /// One block of so many queries, as the tenant whose turn it is; each as another one
+    /// where the query itself enters.
     async fn block(&mut self, turn: usize, queries: usize) {
         let tenant = &self.tenants[turn % self.tenants.len()];
         let client = &self.client;
@@ -107,7 +108,13 @@ impl<'a> Variant<'a> {
                 .expect("a tenant is entered");
         }
         let values: Vec<_> = (0..queries)
-            .map(|n| Values::new(tenant, turn + n))
+            .map(|n| match self.enter {
+                Some(_) => Values::new(tenant, turn + n),
+                None => {
+                    let at = (turn * queries + n) % self.tenants.len();
+                    Values::new(&self.tenants[at], turn)
+                }
+            })
             .collect();
         let parameters: Vec<_> = values
             .iter()
