@@ -18,12 +18,14 @@ use self::keys::{KeyFile, Ring};
 pub use self::keys::{KeyState, Signing};
 pub use self::refusal::BadToken;
 use self::refusal::{MALFORMED, bad_token};
+use self::verified::Verified;
 use crate::settings::{TokenSettings, given};
 
 mod der;
 mod jwk;
 mod keys;
 mod refusal;
+mod verified;
 
 /// A token is some 500 bytes long; what is far longer isn't worth a look.
 const LONGEST: usize = 8 * 1024;
@@ -36,6 +38,7 @@ const NO_JWT: [&str; 3] = ["pgt_", "pgc_", "pgs_"];
 
 pub struct Tokens {
     ring: RwLock<Arc<Ring>>,
+    verified: Verified,
     file: Option<KeyFile>,
     lifetime: Duration,
     issuer: Option<String>,
@@ -107,6 +110,7 @@ impl Tokens {
         let (ring, file) = keys::read(settings)?;
         Ok(Self {
             ring: RwLock::new(Arc::new(ring)),
+            verified: Verified::default(),
             file,
             lifetime: settings.jwt_expiration,
             issuer,
@@ -144,8 +148,7 @@ impl Tokens {
     }
 
     fn claims(&self) -> Claims<'_> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.unwrap_or_default().as_secs();
+        let now = now();
         Claims {
             sub: Uuid::nil(),
             tenant_id: Uuid::nil(),
@@ -178,6 +181,8 @@ impl Tokens {
             sub: Value,
             #[serde(default)]
             tenant_id: Value,
+            #[serde(default)]
+            exp: Value,
         }
 
         if token.len() > LONGEST {
@@ -186,8 +191,11 @@ impl Tokens {
         if NO_JWT.iter().any(|start| token.starts_with(start)) {
             return Ok(None);
         }
+        let (ring, now) = (self.ring(), now());
+        if let Some(named) = self.verified.find(token, &ring, now) {
+            return Ok(Some(named));
+        }
         let header = decode_header(token).map_err(|error| bad_token(error.kind()))?;
-        let ring = self.ring();
         let Some(key) = header.kid.as_deref().and_then(|kid| ring.find(kid)) else {
             return Ok(None);
         };
@@ -196,13 +204,22 @@ impl Tokens {
             return Err(MALFORMED);
         }
         // The key's algorithm, never the token's.
-        let token = decode::<Names>(token, &key.verifying, &key.validation)
-            .map_err(|error| bad_token(error.kind()))?;
+        let Names {
+            sub,
+            tenant_id,
+            exp,
+        } = decode(token, &key.verifying, &key.validation)
+            .map_err(|error| bad_token(error.kind()))?
+            .claims;
         let id = |claim: &Value| claim.as_str().and_then(|id| id.parse().ok());
-        Ok(Some(Named {
-            person: id(&token.claims.sub),
-            tenant: id(&token.claims.tenant_id),
-        }))
+        let named = Named {
+            person: id(&sub),
+            tenant: id(&tenant_id),
+        };
+        if let Some(until) = exp.as_u64() {
+            self.verified.keep(token, named, key, now, until);
+        }
+        Ok(Some(named))
     }
 
     /// The names of the keys that this service can sign with.
@@ -239,6 +256,11 @@ impl Tokens {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]

@@ -144,8 +144,13 @@ impl Ring {
         (ring, signing)
     }
 
-    pub fn find(&self, kid: &str) -> Option<&Key> {
+    pub fn find(&self, kid: &str) -> Option<&Arc<Key>> {
         self.keys().find(|key| name(key) == kid)
+    }
+
+    /// Whether it is this very key that is held, and not one of its name.
+    pub fn holds(&self, key: &Arc<Key>) -> bool {
+        self.keys().any(|held| Arc::ptr_eq(held, key))
     }
 
     /// The key that signs.
@@ -158,8 +163,8 @@ impl Ring {
         self.keys().map(|key| name(key).to_owned()).collect()
     }
 
-    fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.secret.iter().chain(&self.file).map(|key| &**key)
+    fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.secret.iter().chain(&self.file)
     }
 
     fn key(&self, material: Material) -> Key {
