@@ -28,10 +28,13 @@ fn main() -> ExitCode {
         }
     }
     let settings = Settings::parse();
-    if let Err(reason) = log::start(&settings.log) {
-        eprintln!("{reason}");
-        return ExitCode::FAILURE;
-    }
+    let _log = match log::start(&settings.log) {
+        Ok(log) => log,
+        Err(reason) => {
+            eprintln!("{reason}");
+            return ExitCode::FAILURE;
+        }
+    };
     let traces = match trace::start(&settings.trace) {
         Ok(traces) => traces,
         Err(reason) => {

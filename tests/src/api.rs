@@ -104,6 +104,8 @@ impl Api {
 
     /// All that it has logged.
     pub fn log(&self) -> String {
+        // It writes its lines together, up to 5 ms after they were logged.
+        std::thread::sleep(Duration::from_millis(50));
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
