@@ -2,8 +2,8 @@
 //!
 //! Each is one call of a function of the extension, so a request is one statement
 //! and one transaction, and the database decides everything. Those that act for a
-//! caller in a tenant begin at `tenancy.enter($1)`, which verifies the caller's token
-//! again; those about a person or a session take the token themselves. What the service
+//! caller in a tenant enter it first, by `tenancy.enter($1)`, which verifies the caller's
+//! token again; those about a person or a session take the token themselves. What the service
 //! alone can know (that a password was right), it says by a word that it signs.
 
 use axum::extract::{FromRef, FromRequestParts};
@@ -91,7 +91,7 @@ impl Db {
     /// The JSON that a call answers; 404 where it answers NULL, which is the database's "nothing here for you".
     async fn answer(&self, call: Call) -> Result<Json> {
         let row = self.pool().row(call).await?;
-        first::<Option<Json>>(&row)?.ok_or_else(Problem::not_found)
+        last::<Option<Json>>(&row)?.ok_or_else(Problem::not_found)
     }
 
     /// A call that answers nothing, or what nobody wants to know.
@@ -127,6 +127,12 @@ impl Db {
 
 fn column<'a, T: FromSql<'a>>(row: &'a Row, name: &str) -> Result<T> {
     row.try_get(name)
+        .map_err(|error| Failure::Query(error).into())
+}
+
+/// What a statement answers: before it may stand what `tenancy.enter` does.
+fn last<'a, T: FromSql<'a>>(row: &'a Row) -> Result<T> {
+    row.try_get(row.len().saturating_sub(1))
         .map_err(|error| Failure::Query(error).into())
 }
 

@@ -185,13 +185,15 @@ fn kind(failure: &Failure) -> Cow<'static, str> {
     }
 }
 
-/// The function that a statement calls.
+/// The function that a statement calls, within a tenant or not.
 fn function(statement: &str) -> &str {
-    let Some(start) = statement.find("tenancy.") else {
-        return "query";
-    };
-    let name = &statement[start..];
-    name.split_once('(').map_or(name, |(name, _)| name)
+    let names = statement.match_indices("tenancy.").map(|(start, _)| {
+        let name = &statement[start..];
+        name.split_once('(').map_or(name, |(name, _)| name)
+    });
+    let does_more = |name: &&str| *name != "tenancy.enter";
+    let entering = names.clone().next().unwrap_or("query");
+    names.into_iter().find(does_more).unwrap_or(entering)
 }
 
 /// Headers that were sent once: of two, nobody knows which is meant.
@@ -238,6 +240,11 @@ mod tests {
     fn a_call_is_named_by_its_function() {
         let list = "… tenancy.list_rows('tenancy.tasks', $2) from tenancy.enter($1)";
         assert_eq!(function(list), "tenancy.list_rows");
+        let in_list = "… tenancy.enter($1), tenancy.list_resource($2, $3)";
+        assert_eq!(function(in_list), "tenancy.list_resource");
+        let invite = "… i.* from tenancy.enter($1) as e (tenant_id), tenancy.invite($2) as i";
+        assert_eq!(function(invite), "tenancy.invite");
+        assert_eq!(function("… tenancy.enter($1)"), "tenancy.enter");
         let from = "… * from tenancy.start_session($1, $2)";
         assert_eq!(function(from), "tenancy.start_session");
         assert_eq!(function("… 1"), "query");

@@ -11,10 +11,10 @@
 //! before the statement timeout could have been what raised it. Otherwise the
 //! connection is closed, and a late cancel finds nobody.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,9 @@ use crate::trace::DatabaseSpan;
 
 /// Cancels sent for one query. The server drops one that comes before it has begun the query.
 const CANCEL_ATTEMPTS: u32 = 3;
+
+/// As many as most calls have at most.
+const PARAMETERS: usize = 6;
 
 /// Why a call has no answer.
 #[derive(Debug)]
@@ -78,24 +81,24 @@ impl Failure {
 /// A statement with its parameters.
 #[must_use]
 pub struct Call {
-    pub(super) statement: Arc<str>,
+    pub(super) statement: Cow<'static, str>,
     pub(super) types: Vec<Type>,
     values: Vec<Box<dyn ToSql + Send + Sync>>,
     pub(super) named: Option<Named>,
 }
 
 impl Call {
-    pub fn new(statement: impl Into<Arc<str>>) -> Self {
+    pub fn new(statement: impl Into<Cow<'static, str>>) -> Self {
         Self {
             statement: statement.into(),
-            types: Vec::new(),
-            values: Vec::new(),
+            types: Vec::with_capacity(PARAMETERS),
+            values: Vec::with_capacity(PARAMETERS),
             named: None,
         }
     }
 
     /// A statement on a caller's behalf: its first parameter is the caller's token.
-    pub fn of(caller: Caller, statement: impl Into<Arc<str>>) -> Self {
+    pub fn of(caller: Caller, statement: impl Into<Cow<'static, str>>) -> Self {
         let (token, tenant) = caller.into_token_and_tenant();
         let named = tenant.map(|tenant| Named {
             token: token.clone(),

@@ -94,14 +94,22 @@ mod tests {
             token: "t".to_owned(),
             tenant: "acme".to_owned(),
         };
-        let call = Call::new("select tenancy.f($2) from tenancy.enter($1)")
-            .with(Type::TEXT, "t")
-            .with(Type::TEXT, "x")
-            .in_named(&named);
-        assert_eq!(
-            &*call.statement,
-            "select tenancy.f($2) from tenancy.enter($1, $3)"
-        );
-        assert_eq!(call.types.len(), 3);
+        for (by_token, in_named_one) in [
+            (
+                "select tenancy.enter($1), tenancy.f($2)",
+                "select tenancy.enter($1, $3), tenancy.f($2)",
+            ),
+            (
+                "select tenancy.f($2) from tenancy.enter($1)",
+                "select tenancy.f($2) from tenancy.enter($1, $3)",
+            ),
+        ] {
+            let call = Call::new(by_token)
+                .with(Type::TEXT, "t")
+                .with(Type::TEXT, "x")
+                .in_named(&named);
+            assert_eq!(call.statement, in_named_one);
+            assert_eq!(call.types.len(), 3);
+        }
     }
 }

@@ -1,21 +1,26 @@
 //! The statements of what is exposed: one set for all resources, whose names are parameters.
+//!
+//! These are most of what the service asks, so they enter in the select list, which
+//! PostgreSQL evaluates from left to right: `from tenancy.enter($1)` would cost it a scan
+//! with a store of its rows. That holds for functions that are VOLATILE, as all of these
+//! are; and one that ran before its tenant was entered would refuse, with TN001.
 
 use tokio_postgres::types::Type;
 
-use super::{Call, Db, Json, first};
+use super::{Call, Db, Json, last};
 use crate::caller::Caller;
 use crate::error::of_function;
 use crate::problem::Result;
 
-const LIST: &str = "select tenancy.list_resource($2, $3) from tenancy.enter($1)";
-const GET: &str = "select tenancy.get_resource($2, $3, $4) from tenancy.enter($1)";
-const INSERT: &str = "select tenancy.insert_resource($2, $3) from tenancy.enter($1)";
-const INSERT_ONCE: &str = "select tenancy.insert_resource_once($2, $3, $4) from tenancy.enter($1)";
-const UPDATE: &str = "select tenancy.update_resource($2, $3, $4, $5) from tenancy.enter($1)";
-const DELETE: &str = "select tenancy.delete_resource($2, $3, $4) from tenancy.enter($1)";
-const RESTORE: &str = "select tenancy.restore_resource($2, $3) from tenancy.enter($1)";
-const CALL: &str = "select tenancy.call_function($2, $3) from tenancy.enter($1)";
-const CALL_ONCE: &str = "select tenancy.call_function_once($2, $3, $4) from tenancy.enter($1)";
+const LIST: &str = "select tenancy.enter($1), tenancy.list_resource($2, $3)";
+const GET: &str = "select tenancy.enter($1), tenancy.get_resource($2, $3, $4)";
+const INSERT: &str = "select tenancy.enter($1), tenancy.insert_resource($2, $3)";
+const INSERT_ONCE: &str = "select tenancy.enter($1), tenancy.insert_resource_once($2, $3, $4)";
+const UPDATE: &str = "select tenancy.enter($1), tenancy.update_resource($2, $3, $4, $5)";
+const DELETE: &str = "select tenancy.enter($1), tenancy.delete_resource($2, $3, $4)";
+const RESTORE: &str = "select tenancy.enter($1), tenancy.restore_resource($2, $3)";
+const CALL: &str = "select tenancy.enter($1), tenancy.call_function($2, $3)";
+const CALL_ONCE: &str = "select tenancy.enter($1), tenancy.call_function_once($2, $3, $4)";
 
 /// Which row: the values of its key, as texts.
 pub type Id = Vec<String>;
@@ -102,7 +107,7 @@ impl Db {
             .with(Type::TEXT, function)
             .with(Type::JSON, arguments);
         let row = self.pool().row(once(call, key)).await;
-        first(&row.map_err(of_function)?)
+        last(&row.map_err(of_function)?)
     }
 }
 
