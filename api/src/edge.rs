@@ -1,7 +1,10 @@
 //! What every answer has in common: a request id, safe headers, one form of error,
 //! an end in time, and a line in the log.
 
-use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Instant;
 
 use axum::Router;
@@ -10,10 +13,10 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::envelope::Envelope;
+use crate::front;
 use crate::headers;
 use crate::limiter;
 use crate::metrics::{Answered, Metrics};
@@ -28,12 +31,33 @@ const HUNG_UP: u16 = 499;
 
 /// Puts the edge around a router, and around whatever panics in it.
 pub fn around(router: Router, app: App) -> Router {
-    router
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(app, edge))
+    router.layer(from_fn_with_state(app, edge))
 }
 
-async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
+/// The same for the public's router: a request has to pass the front first.
+pub fn around_public(router: Router, app: App) -> Router {
+    router.layer(from_fn_with_state(app, public_edge))
+}
+
+async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
+    answered(app, request, async |request| next.run(request).await).await
+}
+
+async fn public_edge(State(app): State<App>, request: Request, next: Next) -> Response {
+    let asked = app.clone();
+    let inside = async move |request| match front::pass(&asked, request).await {
+        Ok(request) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    answered(app, request, inside).await
+}
+
+/// What a request is answered by what is inside of the edge, with all that the edge adds.
+async fn answered(
+    app: App,
+    mut request: Request,
+    inside: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let id = RequestId::of(request.headers());
     let notes = Notes::default();
     request.extensions_mut().insert(notes.clone());
@@ -53,7 +77,10 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
 
     let envelope = Envelope::of(app.shape(), &mut request);
 
-    let answered = timeout(app.limits().request_timeout, next.run(request));
+    let answered = timeout(
+        app.limits().request_timeout,
+        unless_it_panics(inside(request)),
+    );
     let mut response = match line.span.around(answered).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable("timeout", "The request took too long.").into_response(),
@@ -104,9 +131,16 @@ fn problem_of(response: &mut Response) -> Option<Problem> {
     is_error.then(|| Problem::of_status(status))
 }
 
-/// For a panic, which is a defect: the answer says nothing of it.
-fn panicked(_: Box<dyn Any + Send>) -> Response {
-    Problem::internal("a handler panicked").into_response()
+/// A panic is a defect; the answer says nothing of it. What panicked is never looked at again.
+async fn unless_it_panics(answer: impl Future<Output = Response>) -> Response {
+    let mut answer = pin!(answer);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| {
+            Poll::Ready(Problem::internal("a handler panicked").into_response())
+        })
+    })
+    .await
 }
 
 /// The request's line in the log. Written when it is dropped: a client that hangs up

@@ -51,7 +51,8 @@ impl Tag {
     /// The header that tells it.
     pub fn header(&self) -> Option<[(HeaderName, HeaderValue); 1]> {
         let weak = if self.is_weak { "W/" } else { "" };
-        let value = HeaderValue::try_from(format!("{weak}\"{}\"", self.opaque)).ok()?;
+        let value = [weak, "\"", &self.opaque, "\""].concat();
+        let value = HeaderValue::try_from(value).ok()?;
         Some([(header::ETAG, value)])
     }
 }

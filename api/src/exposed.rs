@@ -96,9 +96,11 @@ where
     Ok(catalog)
 }
 
-/// The segments of the path as they came; the router has made sure that there are one to three.
-fn segments(parts: &Parts) -> Vec<&str> {
-    parts.uri.path().split('/').skip(1).collect()
+/// The segments of the path as they came, if there are no more than three; the router has
+/// made sure of that.
+fn segments(parts: &Parts) -> [Option<&str>; 4] {
+    let mut segments = parts.uri.path().split('/').skip(1);
+    [(); 4].map(|()| segments.next())
 }
 
 impl<S> FromRequestParts<S> for Exposed
@@ -110,10 +112,10 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let catalog = catalog(parts, state).await?;
-        let (name, shape) = match segments(parts)[..] {
-            [name] => (name, Shape::Rows),
-            [name, _] => (name, Shape::Row),
-            [name, _, "restore"] => (name, Shape::Restore),
+        let (name, shape) = match segments(parts) {
+            [Some(name), None, ..] => (name, Shape::Rows),
+            [Some(name), Some(_), None, _] => (name, Shape::Row),
+            [Some(name), Some(_), Some("restore"), None] => (name, Shape::Restore),
             _ => return Err(no_such_route()),
         };
         let place = catalog.place_of_resource(name).ok_or_else(no_such_route)?;
@@ -138,8 +140,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let resource = Exposed::from_request_parts(parts, state).await?;
-        let segments = segments(parts);
-        let id = row_id::parse(segments.get(1).copied().unwrap_or_default())?;
+        let [_, id, ..] = segments(parts);
+        let id = row_id::parse(id.unwrap_or_default())?;
         Ok(Self { resource, id })
     }
 }
@@ -153,8 +155,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let catalog = catalog(parts, state).await?;
-        let segments = segments(parts);
-        let name = segments.get(1).copied().unwrap_or_default();
+        let [_, name, ..] = segments(parts);
+        let name = name.unwrap_or_default();
         let place = catalog.place_of_function(name).ok_or_else(no_such_route)?;
         if parts.method != Method::POST {
             return Err(wrong_method("POST"));

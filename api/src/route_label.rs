@@ -16,10 +16,15 @@ pub fn route_label(request: &Request, catalog: &Catalog) -> String {
     let template = template.as_str();
     let mut segments = request.uri().path().split('/').skip(1);
     let known = match template.split('/').nth(1) {
-        Some("{resource}") => segments
-            .next()
-            .and_then(|name| catalog.resource(name))
-            .map(|resource| template.replacen("{resource}", &resource.name, 1)),
+        Some("{resource}") => {
+            segments
+                .next()
+                .and_then(|name| catalog.resource(name))
+                .map(|resource| {
+                    let rest = template.strip_prefix("/{resource}").unwrap_or_default();
+                    ["/", &resource.name, rest].concat()
+                })
+        }
         Some("rpc") => segments
             .nth(1)
             .and_then(|name| catalog.function(name))

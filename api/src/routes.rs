@@ -2,11 +2,9 @@
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post};
 
 use crate::app::App;
-use crate::front::front;
 use crate::problem::Problem;
 use crate::{cors, edge};
 
@@ -75,10 +73,9 @@ pub fn router(app: App) -> Router {
         true => router.merge(ops::metrics_alone(&app)),
         false => router,
     };
-    let router = router.layer(from_fn_with_state(app.clone(), front));
     let cors = cors::layer(&app.front().cors_origins);
     // Outside of all: a browser must be allowed to read an error, too.
-    let router = edge::around(router, app);
+    let router = edge::around_public(router, app);
     match cors {
         Some(cors) => router.layer(cors),
         None => router,
