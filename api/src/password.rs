@@ -1,14 +1,15 @@
 //! Passwords: argon2id, off the threads that serve requests, and never too many at once.
 //!
-//! A hash takes a core for some 20 ms and 19 MiB of memory. So as many run at once as
-//! there are cores; a bounded number waits; the next one is told to come back.
+//! A hash takes a core for some 20 ms and 19 MiB of memory. So no more run at once than half
+//! of the cores, and each gives way to everything else; a bounded number waits; the next one
+//! is told to come back.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
 use argon2::password_hash::phc::PasswordHash;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 use self::argon2id::Memory;
@@ -16,6 +17,7 @@ use crate::problem::{Problem, Result};
 use crate::settings::PasswordSettings;
 
 mod argon2id;
+mod thread;
 
 const SHORTEST: usize = 8;
 const LONGEST: usize = 128;
@@ -41,8 +43,7 @@ impl Passwords {
             .map_err(|error| error.to_string())?;
         let cores = settings
             .password_threads
-            .or_else(|| available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get)
+            .map_or_else(half_of_the_cores, NonZeroUsize::get)
             .min(Semaphore::MAX_PERMITS / 2);
         let queue = settings.password_queue.min(Semaphore::MAX_PERMITS / 2);
         Ok(Self {
@@ -87,7 +88,7 @@ impl Passwords {
         Ok(can_match && is_equal)
     }
 
-    /// Does `work` on a blocking thread when it is its turn; 503 when too many wait already.
+    /// Does `work` on a thread of its own when it is its turn; 503 when too many wait already.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
@@ -105,18 +106,22 @@ impl Passwords {
             .await
             .map_err(|_| busy())?;
         let passwords = self.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            // Held in here: a client that hangs up doesn't stop the hash, so it mustn't free the core.
-            let _core = core;
+        let (tell, told) = oneshot::channel();
+        let hashing = thread::spawn(move || {
             let mut memory = passwords.spare().pop().unwrap_or_default();
             let done = work(&mut memory);
             // First the place, so that of two that end at once the later finds nobody else.
             drop(place);
             passwords.keep(memory);
-            done
+            // Held until here: a client that hangs up doesn't stop the hash, so it mustn't free the core.
+            drop(core);
+            // Nobody listens where the client has hung up.
+            let _ = tell.send(done);
         });
-        done.await
-            .map_err(|error| Problem::internal(format!("hashing a password ended early: {error}")))
+        hashing
+            .map_err(|error| Problem::internal(format!("a password can't be hashed: {error}")))?;
+        told.await
+            .map_err(|_| Problem::internal("hashing a password ended early"))
     }
 
     /// Keeps memory for the next hash while there is one, and after the last none.
@@ -132,6 +137,11 @@ impl Passwords {
     fn spare(&self) -> MutexGuard<'_, Vec<Memory>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// At least one.
+fn half_of_the_cores() -> usize {
+    available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 /// Whether a text may be a new password: 8 to 128 characters.

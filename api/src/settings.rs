@@ -105,7 +105,7 @@ pub enum Docs {
 
 #[derive(Args, Clone, Debug)]
 pub struct PasswordSettings {
-    /// Passwords hashed at once; by default one per core.
+    /// Passwords hashed at once; by default one per two cores.
     #[arg(long, env = "PASSWORD_THREADS")]
     pub password_threads: Option<NonZeroUsize>,
 
