@@ -28,8 +28,7 @@ fn decode(part: &str) -> Result<String> {
 
 /// The path of a row that was just made; `None` where the row doesn't show its key.
 pub fn path_of(resource: &Resource, row: &Json) -> Option<String> {
-    let values = key_values(resource, row.as_bytes()).ok()?;
-    let parts: Option<Vec<String>> = values
+    let parts: Option<Vec<String>> = key_values(resource, row.as_bytes())
         .into_iter()
         .map(|value| Some(percent::encode(&value?)))
         .collect();
@@ -41,24 +40,23 @@ pub fn path_of(resource: &Resource, row: &Json) -> Option<String> {
     Some(format!("/{}/{id}", resource.name))
 }
 
-/// The values of the key's fields as texts, without reading the others.
-fn key_values(resource: &Resource, row: &[u8]) -> serde_json::Result<Vec<Option<String>>> {
-    struct Key<'a>(&'a Resource);
+/// The values of the key's fields as texts. What stands behind the last of them isn't read:
+/// in a row no name stands twice.
+fn key_values(resource: &Resource, row: &[u8]) -> Vec<Option<String>> {
+    struct Key<'a>(&'a [String], &'a mut [Option<String>]);
 
     impl<'de> Visitor<'de> for Key<'_> {
-        type Value = Vec<Option<String>>;
+        type Value = ();
 
         fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
             formatter.write_str("a row")
         }
 
-        fn visit_map<A: MapAccess<'de>>(
-            self,
-            mut row: A,
-        ) -> std::result::Result<Self::Value, A::Error> {
-            let key = &self.0.key;
-            let mut values = vec![None; key.len()];
-            while let Some(name) = row.next_key::<String>()? {
+        fn visit_map<A: MapAccess<'de>>(self, mut row: A) -> std::result::Result<(), A::Error> {
+            let Self(key, values) = self;
+            while values.iter().any(Option::is_none)
+                && let Some(name) = row.next_key::<String>()?
+            {
                 match key.iter().position(|field| *field == name) {
                     Some(place) => values[place] = text(row.next_value()?),
                     None => {
@@ -66,11 +64,15 @@ fn key_values(resource: &Resource, row: &[u8]) -> serde_json::Result<Vec<Option<
                     }
                 }
             }
-            Ok(values)
+            Ok(())
         }
     }
 
-    serde_json::Deserializer::from_slice(row).deserialize_map(Key(resource))
+    let mut values = vec![None; resource.key.len()];
+    let mut row = serde_json::Deserializer::from_slice(row);
+    // A row that wasn't read to its end is an error to the library; what was found, was found.
+    let _ = row.deserialize_map(Key(&resource.key, &mut values));
+    values
 }
 
 /// A string's content, or a number or boolean as it is written.

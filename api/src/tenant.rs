@@ -19,6 +19,7 @@ pub struct Naming {
     header: Option<HeaderName>,
     /// In lower case, with a dot before it.
     domain: Option<String>,
+    vary: HeaderValue,
 }
 
 /// The id or slug that the request names, where it names one.
@@ -38,21 +39,20 @@ impl NamedTenant {
 
 impl Naming {
     pub fn new(settings: &TenantSettings) -> std::result::Result<Self, String> {
+        let header = settings.header()?;
+        let both = header.as_ref().map(|name| format!("authorization, {name}"));
         Ok(Self {
-            header: settings.header()?,
             domain: settings.domain()?.map(|domain| format!(".{domain}")),
+            vary: both
+                .and_then(|both| HeaderValue::try_from(both).ok())
+                .unwrap_or(HeaderValue::from_static("authorization")),
+            header,
         })
     }
 
     /// The headers that decide whose rows an answer has.
     pub fn vary(&self) -> HeaderValue {
-        let token = HeaderValue::from_static("authorization");
-        let both = self
-            .header
-            .as_ref()
-            .map(|name| format!("authorization, {name}"));
-        both.and_then(|both| HeaderValue::try_from(both).ok())
-            .unwrap_or(token)
+        self.vary.clone()
     }
 
     /// 400 for a name that is given twice, empty or malformed, and for two that differ.
