@@ -51,8 +51,7 @@ impl Tag {
     /// The header that tells it.
     pub fn header(&self) -> Option<[(HeaderName, HeaderValue); 1]> {
         let weak = if self.is_weak { "W/" } else { "" };
-        let value = [weak, "\"", &self.opaque, "\""].concat();
-        let value = HeaderValue::try_from(value).ok()?;
+        let value = HeaderValue::try_from([weak, "\"", &self.opaque, "\""].concat()).ok()?;
         Some([(header::ETAG, value)])
     }
 }

@@ -210,6 +210,23 @@ fn dates_are_checked_with_thirty_seconds_of_leeway() {
 }
 
 #[test]
+fn a_token_is_as_good_the_second_time_and_one_beside_it_no_better() {
+    let tokens = tokens();
+    let good = signed(json!({"exp": now() + 60, "sub": Uuid::from_u128(1)}));
+    let (claims, signature) = good.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { "B" } else { "A" };
+    let forged = format!("{claims}.{other}{}", &signature[1..]);
+    for _ in 0..3 {
+        let named = tokens.verify(&good).unwrap().unwrap();
+        assert_eq!(named.person, Some(Uuid::from_u128(1)));
+        assert_eq!(tokens.verify(&forged).unwrap_err().code, "TN011");
+    }
+    // The same key, read again: it is another to what was remembered.
+    *tokens.ring.write().unwrap() = Arc::new(ring());
+    assert!(tokens.verify(&good).unwrap().is_some());
+}
+
+#[test]
 fn an_expiry_that_is_missing_or_no_date_is_refused() {
     for claims in [
         json!({}),
