@@ -151,6 +151,8 @@ async fn a_query_is_cancelled_over_tls_too() {
     let alice = api.owner_of("Acme").await;
     let task = alice.has_task("Plan").await;
 
+    // In the transaction that holds the lock, a connection that is made later wouldn't be seen.
+    let looks = place.database.superuser().await;
     let mut superuser = place.database.superuser().await;
     let holds = superuser.transaction().await.unwrap();
     let lock = "select from tenancy.tasks for update";
@@ -158,7 +160,7 @@ async fn a_query_is_cancelled_over_tls_too() {
     let waiting = || async {
         let query = "select from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'";
         let login = &place.database.api_login.name;
-        !holds.query(query, &[login]).await.unwrap().is_empty()
+        !looks.query(query, &[login]).await.unwrap().is_empty()
     };
     let request = alice.request(Method::PATCH, &format!("/tasks/{task}"));
     let request = tokio::spawn(request.json(&json!({"title": "Changed"})).send());
