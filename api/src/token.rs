@@ -1,13 +1,14 @@
 //! Tokens: signed at login, verified at the door.
 //!
-//! The database verifies each token again and is the one that counts. Verifying here
+//! The database judges each token by itself and is the one that counts. Verifying here
 //! too keeps bad tokens from costing it anything. Both give the same TN codes. What
 //! isn't signed with a key of this service (an identity provider's token, an API key,
 //! a capsule) is the database's alone to judge.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::{ArcSwap, Guard};
 use jsonwebtoken::errors::Error;
 use jsonwebtoken::{decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,9 @@ const WORD_LIFETIME: Duration = Duration::from_secs(60);
 const NO_JWT: [&str; 3] = ["pgt_", "pgc_", "pgs_"];
 
 pub struct Tokens {
-    ring: RwLock<Arc<Ring>>,
+    ring: ArcSwap<Ring>,
+    /// Held by who changes the ring; who reads it waits for nobody.
+    changing: Mutex<()>,
     verified: Verified,
     file: Option<KeyFile>,
     lifetime: Duration,
@@ -109,7 +112,8 @@ impl Tokens {
         let audience = given(&settings.jwt_audience).map(str::to_owned);
         let (ring, file) = keys::read(settings)?;
         Ok(Self {
-            ring: RwLock::new(Arc::new(ring)),
+            ring: ArcSwap::from_pointee(ring),
+            changing: Mutex::default(),
             verified: Verified::default(),
             file,
             lifetime: settings.jwt_expiration,
@@ -229,10 +233,11 @@ impl Tokens {
 
     /// Signs from now on with the key that the database has activated last; tells when that is another than before.
     pub fn choose(&self, states: &[KeyState]) -> Option<Signing> {
-        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = self.ring();
         let (chosen, signing) = ring.chosen(states);
         let changed = *ring.signing != *chosen.signing;
-        *ring = Arc::new(chosen);
+        self.ring.store(Arc::new(chosen));
         changed.then_some(signing)
     }
 
@@ -245,16 +250,14 @@ impl Tokens {
         let Some(keys) = file.changed().await? else {
             return Ok(false);
         };
-        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        *ring = Arc::new(ring.with(keys)?);
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = self.ring().with(keys)?;
+        self.ring.store(Arc::new(ring));
         Ok(true)
     }
 
-    fn ring(&self) -> Arc<Ring> {
-        self.ring
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    fn ring(&self) -> Guard<Arc<Ring>> {
+        self.ring.load()
     }
 }
 

@@ -5,9 +5,10 @@
 //! asked each time, the date and whether the key is still held. Only good tokens get in,
 //! so nobody can fill this with bad ones. In any doubt a token isn't known here.
 
-use std::collections::HashMap;
-use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use papaya::HashMap;
 
 use super::Named;
 use super::keys::{Key, Ring};
@@ -20,14 +21,15 @@ const LONGEST: usize = 1024;
 /// By the whole token: no hash can pass for it.
 type Half = HashMap<Box<str>, Good>;
 
+/// Nobody waits here for anybody: neither map has a lock.
 #[derive(Default)]
-pub struct Verified(Mutex<Halves>);
+pub struct Verified(ArcSwap<Halves>);
 
 /// When the newer half is full it becomes the older, and what was in that is forgotten.
 #[derive(Default)]
 struct Halves {
-    newer: Half,
-    older: Half,
+    newer: Arc<Half>,
+    older: Arc<Half>,
 }
 
 #[derive(Clone)]
@@ -42,16 +44,14 @@ struct Good {
 impl Verified {
     /// Whom a token names that was verified with a key of this ring, and has not expired.
     pub fn find(&self, token: &str, ring: &Ring, now: u64) -> Option<Named> {
-        let mut halves = self.halves();
-        let good = match halves.newer.get(token) {
-            Some(good) => good,
-            None => {
-                let (token, good) = halves.older.remove_entry(token)?;
-                halves.keep(token, good.clone());
-                return good.named_at(now, ring);
-            }
-        };
-        good.named_at(now, ring)
+        let halves = self.0.load();
+        if let Some(good) = halves.newer.pin().get(token) {
+            return good.named_at(now, ring);
+        }
+        let good = halves.older.pin().get(token)?.clone();
+        let named = good.named_at(now, ring);
+        self.insert(token, good);
+        named
     }
 
     /// Remembers a token that this key has just verified.
@@ -65,20 +65,20 @@ impl Verified {
             since,
             until,
         };
-        self.halves().keep(token.into(), good);
+        self.insert(token, good);
     }
 
-    fn halves(&self) -> MutexGuard<'_, Halves> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Halves {
-    fn keep(&mut self, token: Box<str>, good: Good) {
-        if self.newer.len() >= MOST {
-            self.older = mem::take(&mut self.newer);
+    fn insert(&self, token: &str, good: Good) {
+        let halves = self.0.load();
+        if halves.newer.len() >= MOST {
+            let next = Halves {
+                newer: Arc::default(),
+                older: halves.newer.clone(),
+            };
+            // Who comes second finds it done.
+            self.0.compare_and_swap(&halves, Arc::new(next));
         }
-        self.newer.insert(token, good);
+        self.0.load().newer.pin().insert(token.into(), good);
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
         }
         assert!(!is_known("unused"));
         assert!(!is_known(&"x".repeat(LONGEST + 1)));
-        let halves = verified.halves();
+        let halves = verified.0.load();
         assert!(halves.newer.len() <= MOST && halves.older.len() <= MOST);
     }
 }
