@@ -24,6 +24,8 @@ mod ids;
 mod invoke;
 mod keys;
 mod late;
+mod lean;
+mod met;
 mod objects;
 mod once;
 mod planner;

@@ -1,5 +1,6 @@
 //! What happens when a query is planned: the boundary is put beside trusted conditions
-//! (see `trust`) and before all others (`boundary_first`), and the plan isn't printed.
+//! (see `trust`) and before all others (`boundary_first`), is asked of a row once (`met`,
+//! `lean`), and the plan isn't printed.
 //!
 //! With `debug_print_plan`, which everybody may set, PostgreSQL sends each plan
 //! to the client, and its estimates tell what other tenants have, as EXPLAIN's do.
@@ -9,7 +10,7 @@ use std::ffi::{c_char, c_int};
 
 use pgrx::{pg_guard, pg_sys};
 
-use crate::{boundary_first, context, late, settings, soft_delete, trust};
+use crate::{boundary_first, context, late, lean, met, settings, soft_delete, trust};
 
 thread_local! {
     static NEXT: Cell<pg_sys::planner_hook_type> = const { Cell::new(None) };
@@ -49,6 +50,7 @@ unsafe extern "C-unwind" fn on_planning(
         }
         soft_delete::prepare(query, text);
         let has_boundary = boundary_first::mark(query);
+        met::take_off(query);
         trust::plan_beside(query, params);
         let plan = match NEXT.get() {
             Some(next) => next(query, text, options, params),
@@ -56,6 +58,7 @@ unsafe extern "C-unwind" fn on_planning(
         };
         if has_boundary {
             boundary_first::put_first(plan);
+            lean::mark(plan);
         }
         late::mark(plan);
         plan

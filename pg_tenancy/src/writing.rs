@@ -14,8 +14,8 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::context;
 use crate::fault::Fault;
-use crate::late;
 use crate::trust::length;
+use crate::{late, lean};
 
 thread_local! {
     static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
@@ -86,10 +86,12 @@ unsafe extern "C-unwind" fn on_start(query: *mut pg_sys::QueryDesc, flags: c_int
         if let Err(fault) = late::before_start(query) {
             fault.raise();
         }
+        let whole = lean::begin(query);
         match NEXT_START.get() {
             Some(next) => next(query, flags),
             None => standard_start(query, flags),
         }
+        lean::end(query, whole);
     }
 }
 

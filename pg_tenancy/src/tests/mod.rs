@@ -72,3 +72,4 @@ mod trust;
 mod trust_values;
 mod types;
 mod viewers;
+mod written;

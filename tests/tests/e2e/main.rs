@@ -36,6 +36,7 @@ mod lint;
 mod logs;
 mod members;
 mod metrics;
+mod moved;
 mod moving_over;
 mod once;
 mod outage;

@@ -1,0 +1,194 @@
+//! A statement of isolated rows starts without what it never asks.
+//!
+//! For each scan of an index PostgreSQL readies the conditions of the index twice: as
+//! keys to search by, and as conditions to ask of a row again, where the index is lossy
+//! or somebody has changed the row meanwhile. A B-tree is never lossy, and the rows that
+//! were changed are asked by an executor of its own, made from the plan at that moment
+//! (EvalPlanQualStart). With the boundary in it, which calls a function whose right is
+//! looked up, this second copy costs a tenth of a query by the primary key.
+//!
+//! So while the statement is started, and only then, its plan lacks the second copy; it
+//! is a copy of the plan, which is this execution's own, and complete again before a row
+//! is read, for that other executor, for parallel workers and for EXPLAIN. An error on
+//! the way leaves a copy that nobody has.
+
+use std::ffi::c_int;
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::NodeTag;
+
+/// What a plan carries that can be started so: a bit that PostgreSQL has no use for (see
+/// `late`).
+const MARK: c_int = 1 << 29;
+
+/// Notes on a plan whether it can be started so.
+///
+/// # Safety
+/// A plan that was just made.
+pub unsafe fn mark(plan: *mut pg_sys::PlannedStmt) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if look((*plan).planTree) == Found::BTrees {
+            (*plan).jitFlags |= MARK;
+        }
+    }
+}
+
+/// The plan as it was, where `begin` has taken something off.
+#[derive(Clone, Copy)]
+pub struct Whole(*mut pg_sys::PlannedStmt);
+
+/// Before a statement starts. `end` must follow, unless an error does.
+///
+/// # Safety
+/// A query that isn't started yet.
+pub unsafe fn begin(query: *mut pg_sys::QueryDesc) -> Whole {
+    // SAFETY: the caller's promise. The copies live as long as the query itself.
+    unsafe {
+        let whole = (*query).plannedstmt;
+        if (*whole).jitFlags & MARK == 0 {
+            return Whole(std::ptr::null_mut());
+        }
+        let memory = pg_sys::GetMemoryChunkContext(query.cast());
+        let copied = copy(whole, size_of::<pg_sys::PlannedStmt>(), memory);
+        (*copied).planTree = take_off((*whole).planTree, memory);
+        (*query).plannedstmt = copied;
+        Whole(whole)
+    }
+}
+
+/// After it has started: its plan is complete again.
+///
+/// # Safety
+/// After `begin`.
+pub unsafe fn end(query: *mut pg_sys::QueryDesc, whole: Whole) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !whole.0.is_null() {
+            put_back((*(*query).plannedstmt).planTree, (*whole.0).planTree);
+        }
+    }
+}
+
+/// What kinds of index scans there are, as far as `size` goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    None,
+    BTrees,
+    Others,
+}
+
+unsafe fn look(plan: *mut pg_sys::Plan) -> Found {
+    // SAFETY: a plan, whose type its tag says.
+    unsafe {
+        if plan.is_null() || size(plan).is_none() {
+            return Found::None;
+        }
+        let index = match (*plan).type_ {
+            NodeTag::T_IndexScan => (*plan.cast::<pg_sys::IndexScan>()).indexid,
+            NodeTag::T_IndexOnlyScan => (*plan.cast::<pg_sys::IndexOnlyScan>()).indexid,
+            _ => {
+                return match [look((*plan).lefttree), look((*plan).righttree)] {
+                    [Found::Others, _] | [_, Found::Others] => Found::Others,
+                    [Found::None, Found::None] => Found::None,
+                    _ => Found::BTrees,
+                };
+            }
+        };
+        if is_btree(index) {
+            Found::BTrees
+        } else {
+            Found::Others
+        }
+    }
+}
+
+unsafe fn is_btree(index: pg_sys::Oid) -> bool {
+    let relations = pg_sys::SysCacheIdentifier::RELOID as i32;
+    // SAFETY: a look-up in a cache of the catalog, which is released.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(relations, index.into());
+        if tuple.is_null() {
+            return false;
+        }
+        let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+        let is_btree = (*class).relam == pg_sys::Oid::from(pg_sys::BuiltinOid::BTREE_AM_OID);
+        pg_sys::ReleaseSysCache(tuple);
+        is_btree
+    }
+}
+
+/// How large a node is; `None` for one that is left as it is, with all below.
+unsafe fn size(plan: *mut pg_sys::Plan) -> Option<usize> {
+    // SAFETY: as `look`.
+    match unsafe { (*plan).type_ } {
+        NodeTag::T_IndexScan => Some(size_of::<pg_sys::IndexScan>()),
+        NodeTag::T_IndexOnlyScan => Some(size_of::<pg_sys::IndexOnlyScan>()),
+        NodeTag::T_Agg => Some(size_of::<pg_sys::Agg>()),
+        NodeTag::T_Limit => Some(size_of::<pg_sys::Limit>()),
+        NodeTag::T_LockRows => Some(size_of::<pg_sys::LockRows>()),
+        NodeTag::T_ModifyTable => Some(size_of::<pg_sys::ModifyTable>()),
+        NodeTag::T_NestLoop => Some(size_of::<pg_sys::NestLoop>()),
+        NodeTag::T_Sort => Some(size_of::<pg_sys::Sort>()),
+        _ => None,
+    }
+}
+
+unsafe fn copy<T>(node: *mut T, size: usize, memory: pg_sys::MemoryContext) -> *mut T {
+    // SAFETY: that much memory is answered with; the node has that size.
+    unsafe {
+        let copied = pg_sys::MemoryContextAlloc(memory, size).cast::<u8>();
+        std::ptr::copy_nonoverlapping(node.cast::<u8>(), copied, size);
+        copied.cast()
+    }
+}
+
+unsafe fn take_off(plan: *mut pg_sys::Plan, memory: pg_sys::MemoryContext) -> *mut pg_sys::Plan {
+    // SAFETY: as `look`; only copies are changed.
+    unsafe {
+        if plan.is_null() {
+            return plan;
+        }
+        let Some(size) = size(plan) else {
+            return plan;
+        };
+        let copied = copy(plan, size, memory);
+        match (*copied).type_ {
+            NodeTag::T_IndexScan => {
+                (*copied.cast::<pg_sys::IndexScan>()).indexqualorig = std::ptr::null_mut();
+            }
+            NodeTag::T_IndexOnlyScan => {
+                (*copied.cast::<pg_sys::IndexOnlyScan>()).recheckqual = std::ptr::null_mut();
+            }
+            _ => {
+                (*copied).lefttree = take_off((*plan).lefttree, memory);
+                (*copied).righttree = take_off((*plan).righttree, memory);
+            }
+        }
+        copied
+    }
+}
+
+unsafe fn put_back(copied: *mut pg_sys::Plan, whole: *mut pg_sys::Plan) {
+    // SAFETY: `take_off` has made the one of the other.
+    unsafe {
+        // What was left as it is, is one and the same.
+        if copied == whole {
+            return;
+        }
+        match (*copied).type_ {
+            NodeTag::T_IndexScan => {
+                (*copied.cast::<pg_sys::IndexScan>()).indexqualorig =
+                    (*whole.cast::<pg_sys::IndexScan>()).indexqualorig;
+            }
+            NodeTag::T_IndexOnlyScan => {
+                (*copied.cast::<pg_sys::IndexOnlyScan>()).recheckqual =
+                    (*whole.cast::<pg_sys::IndexOnlyScan>()).recheckqual;
+            }
+            _ => {
+                put_back((*copied).lefttree, (*whole).lefttree);
+                put_back((*copied).righttree, (*whole).righttree);
+            }
+        }
+    }
+}
