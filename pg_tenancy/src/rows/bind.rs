@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_int};
 use pgrx::pg_sys;
 
 use crate::fault::{Fault, in_postgres_memory};
+use crate::function::{text_datum, uuid_datum};
 use crate::rows::columns::Columns;
 use crate::rows::cursor::{Value, not_good};
 use crate::rows::explain::Explaining;
@@ -33,6 +34,8 @@ struct Text {
     parameter: pg_sys::Oid,
     modifier: i32,
     is_of_cursor: bool,
+    /// It is bound already: no type has to read it.
+    is_read: bool,
 }
 
 /// Binds a statement of that shape to values for its terms, the parts of the row's id
@@ -94,8 +97,15 @@ fn bind_all(
         for (i, value) in values.iter().enumerate() {
             let field = &relation.fields[value.field];
             let oid = parameter(field, value.operator);
-            if oid == pg_sys::UUIDOID && !value.text.as_deref().is_none_or(is_uuid) {
+            let text = value.text.as_deref();
+            if oid == pg_sys::UUIDOID && !text.is_none_or(is_uuid) {
                 return Err(Wrong::Type(Kind::Uuid).of(field));
+            }
+            if let Some(datum) = text.and_then(|text| read_here(oid, text)) {
+                datums.add(i).write(datum);
+                nulls.add(i).write(b' ' as c_char);
+                texts.add(i).write(Text::read(value.field));
+                continue;
             }
             // A pattern is longer than what it matches.
             let modifier = if oid == field.type_oid {
@@ -103,7 +113,7 @@ fn bind_all(
             } else {
                 -1
             };
-            let text = Text::new(value.field, oid, value.text.as_deref(), modifier);
+            let text = Text::new(value.field, oid, text, modifier);
             nulls
                 .add(i)
                 .write(if text.text.is_null() { b'n' } else { b' ' } as c_char);
@@ -112,19 +122,19 @@ fn bind_all(
         for (i, &(place, value)) in (values.len()..).zip(after) {
             let oid = relation.fields[place].type_oid;
             let text = match value {
-                Value::Text(text) => Some(text.as_str()),
-                _ => None,
+                Value::Raw(bytes) => {
+                    datums
+                        .add(i)
+                        .write(from_raw(oid, bytes).ok_or_else(not_good)?);
+                    Text::read(place)
+                }
+                Value::Text(text) => Text::new(place, oid, Some(text), -1),
+                _ => Text::new(place, oid, None, -1),
             };
-            if let Value::Raw(bytes) = value {
-                datums
-                    .add(i)
-                    .write(from_raw(oid, bytes).ok_or_else(not_good)?);
-            }
-            let text = Text {
+            texts.add(i).write(Text {
                 is_of_cursor: true,
-                ..Text::new(place, oid, text, -1)
-            };
-            texts.add(i).write(text);
+                ..text
+            });
             nulls.add(i).write(b' ' as c_char);
         }
         for (i, &value) in numbers.iter().enumerate() {
@@ -158,7 +168,32 @@ impl Text {
             parameter,
             modifier,
             is_of_cursor: false,
+            is_read: false,
         }
+    }
+
+    /// One that is bound already.
+    fn read(field: usize) -> Self {
+        Self {
+            field,
+            text: std::ptr::null(),
+            input: pg_sys::InvalidOid,
+            parameter: pg_sys::InvalidOid,
+            modifier: -1,
+            is_of_cursor: false,
+            is_read: true,
+        }
+    }
+}
+
+/// The value of the types that most ids and fields have, whose own reading takes longer
+/// and gives the same; `None` for the others.
+fn read_here(oid: pg_sys::Oid, text: &str) -> Option<pg_sys::Datum> {
+    match oid {
+        pg_sys::UUIDOID => uuid::Uuid::try_parse(text).ok().map(uuid_datum),
+        // In a C string, as the type reads it, a NUL would be the end.
+        pg_sys::TEXTOID if !text.contains('\0') => Some(text_datum(text)),
+        _ => None,
     }
 }
 
@@ -212,10 +247,10 @@ impl Unread {
             // SAFETY: `bind` has written as many.
             unsafe {
                 let text = *self.texts.add(i);
-                let datum = if text.text.is_null() && text.is_of_cursor {
-                    // It was bound as it is.
-                    *self.bound.values.add(i)
-                } else if text.text.is_null() {
+                if text.is_read {
+                    continue;
+                }
+                let datum = if text.text.is_null() {
                     pg_sys::Datum::null()
                 } else {
                     let mut explaining = if text.is_of_cursor {

@@ -42,26 +42,46 @@ thread_local! {
 /// The relation with that oid, locked until the transaction ends: its columns
 /// stay what they are. TN401 where the row functions can't serve it.
 pub fn find(oid: pg_sys::Oid, is_reading: bool) -> Result<&'static Relation, Fault> {
-    let kinds = [pg_sys::RELKIND_RELATION, pg_sys::RELKIND_PARTITIONED_TABLE];
-    if !lock(oid, is_reading, &kinds) {
-        return Err(not_served("it is not a table that your role may read"));
-    }
-    forget_what_changed();
     // SAFETY: reads a global of this backend.
     let role = unsafe { pg_sys::GetUserId() };
-    if let Some(known) = KNOWN.with_borrow(|known| known.relations.get(&(oid, role)).copied()) {
-        // SAFETY: freed only at the end of a transaction, after it left KNOWN.
-        return Ok(unsafe { &*known });
+    let kinds = [pg_sys::RELKIND_RELATION, pg_sys::RELKIND_PARTITIONED_TABLE];
+    loop {
+        forget_what_changed();
+        if let Some(known) = KNOWN.with_borrow(|known| known.relations.get(&(oid, role)).copied()) {
+            // SAFETY: freed only at the end of a transaction, after it left KNOWN.
+            if let Some(relation) = unsafe { still_known(known, is_reading) } {
+                return Ok(relation);
+            }
+            continue;
+        }
+        if !lock(oid, is_reading, &kinds) {
+            return Err(not_served("it is not a table that your role may read"));
+        }
+        // With the lock came news, if there were any.
+        forget_what_changed();
+        IS_DESCRIBING.set(true);
+        let relation: *const Relation = Box::into_raw(Box::new(relation::describe(oid, None)?));
+        KNOWN.with_borrow_mut(|known| {
+            known.rests_on.insert(oid);
+            known.relations.insert((oid, role), relation);
+        });
+        IS_DESCRIBING.set(false);
+        // SAFETY: as above.
+        return Ok(unsafe { &*relation });
     }
-    IS_DESCRIBING.set(true);
-    let relation: *const Relation = Box::into_raw(Box::new(relation::describe(oid, None)?));
-    KNOWN.with_borrow_mut(|known| {
-        known.rests_on.insert(oid);
-        known.relations.insert((oid, role), relation);
-    });
-    IS_DESCRIBING.set(false);
-    // SAFETY: as above.
-    Ok(unsafe { &*relation })
+}
+
+/// A known relation, locked; `None` where news of a change came with the lock, of the
+/// registry, too. Its kind and who may read it are part of what is known, and not asked
+/// again.
+///
+/// # Safety
+/// It was in KNOWN in this transaction.
+unsafe fn still_known(known: *const Relation, is_reading: bool) -> Option<&'static Relation> {
+    // SAFETY: the caller's promise.
+    let relation = unsafe { &*known };
+    take_lock(relation.oid, is_reading);
+    (!HAS_CHANGED.get()).then_some(relation)
 }
 
 /// The relation that is served under that name, locked likewise. TN401 in the same
@@ -79,17 +99,10 @@ pub fn find_resource(name: &str, is_reading: bool) -> Result<&'static Relation, 
         let known = KNOWN.with_borrow(|known| known.resources.get(&role)?.get(name).copied());
         if let Some(known) = known {
             // SAFETY: as in `find`.
-            let relation = unsafe { &*known };
-            let is_locked = lock(relation.oid, is_reading, &kinds);
-            // With the lock came news, if there were any: of the registry, too.
-            if HAS_CHANGED.get() {
-                continue;
+            if let Some(relation) = unsafe { still_known(known, is_reading) } {
+                return Ok(relation);
             }
-            return if is_locked {
-                Ok(relation)
-            } else {
-                Err(no_resource(name))
-            };
+            continue;
         }
 
         IS_DESCRIBING.set(true);
@@ -122,11 +135,6 @@ fn no_resource(name: &str) -> Fault {
 /// Locks a relation of one of these kinds, until the transaction ends, for who may
 /// read a column of it. Who may not has no business with its lock.
 fn lock(oid: pg_sys::Oid, is_reading: bool, kinds: &[u8]) -> bool {
-    let mode = if is_reading {
-        pg_sys::AccessShareLock
-    } else {
-        pg_sys::RowExclusiveLock
-    };
     // SAFETY: look-ups in the caches of the catalog.
     unsafe {
         let kind = pg_sys::get_rel_relkind(oid) as u8;
@@ -140,10 +148,20 @@ fn lock(oid: pg_sys::Oid, is_reading: bool, kinds: &[u8]) -> bool {
         };
         let may_lock = kinds.contains(&kind) && may_read();
         if may_lock {
-            pg_sys::LockRelationOid(oid, mode as pg_sys::LOCKMODE);
+            take_lock(oid, is_reading);
         }
         may_lock
     }
+}
+
+fn take_lock(oid: pg_sys::Oid, is_reading: bool) {
+    let mode = if is_reading {
+        pg_sys::AccessShareLock
+    } else {
+        pg_sys::RowExclusiveLock
+    };
+    // SAFETY: of a relation that is gone, too, there can be a lock.
+    unsafe { pg_sys::LockRelationOid(oid, mode as pg_sys::LOCKMODE) };
 }
 
 /// Asks PostgreSQL to tell of changes, once per backend.

@@ -77,6 +77,9 @@ impl Query {
     /// What one row is asked for: fields and includes. Errors as for a list.
     pub fn parse_of_one(relation: &'static Relation, json: &str) -> Result<Self, Fault> {
         let mut query = Self::default();
+        if json == "{}" {
+            return Ok(query);
+        }
         for (name, raw) in object(json)? {
             if !query.read_shape(relation, &name, &raw)? {
                 return Err(refused(&name, "is not an option of a row"));
