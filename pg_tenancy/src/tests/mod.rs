@@ -59,6 +59,7 @@ mod resources_views;
 mod resources_written;
 mod row_keys;
 mod rows;
+mod rows_changed;
 mod selected_tenant;
 mod session_ends;
 mod sessions;

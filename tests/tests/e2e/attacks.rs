@@ -119,6 +119,21 @@ async fn a_table_whose_wall_has_gone_is_served_no_more() {
 }
 
 #[tokio::test]
+async fn a_right_that_somebody_takes_back_is_gone_on_every_connection() {
+    let (_database, dba, gateway, [acme, _]) = notes().await;
+    for _ in 0..3 {
+        assert!(text(&gateway, &listing(&acme)).await.contains("ours"));
+        dba.batch_execute("revoke select on crm.notes from tenancy_app")
+            .await
+            .unwrap();
+        assert_eq!(refused(&gateway, &listing(&acme)).await, "TN401");
+        dba.batch_execute("grant select on crm.notes to tenancy_app")
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_schema_of_the_same_name_does_not_stand_in_for_the_table() {
     let (_database, dba, gateway, [acme, globex]) = notes().await;
     let oid = text(&dba, "select 'crm.notes'::regclass::oid::text").await;
