@@ -12,14 +12,37 @@
 //! is read, for that other executor, for parallel workers and for EXPLAIN. An error on
 //! the way leaves a copy that nobody has.
 
+use std::cell::Cell;
 use std::ffi::c_int;
 
-use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
+use pgrx::{pg_guard, pg_sys};
 
 /// What a plan carries that can be started so: a bit that PostgreSQL has no use for (see
 /// `late`).
 const MARK: c_int = 1 << 29;
+/// What only a copy of such a plan carries.
+const COPIED: c_int = 1 << 28;
+
+thread_local! {
+    static NEXT_END: Cell<pg_sys::ExecutorEnd_hook_type> = const { Cell::new(None) };
+}
+
+/// Puts the hook in place, once per backend.
+pub fn install() {
+    // SAFETY: the function has the type asked for; who was there before is called.
+    unsafe {
+        NEXT_END.set(pg_sys::ExecutorEnd_hook);
+        pg_sys::ExecutorEnd_hook = Some(on_end);
+    }
+}
+
+/// A plan of one execution, and the one that it was made of.
+#[repr(C)]
+struct Copy {
+    statement: pg_sys::PlannedStmt,
+    whole: *mut pg_sys::PlannedStmt,
+}
 
 /// Notes on a plan whether it can be started so.
 ///
@@ -34,26 +57,26 @@ pub unsafe fn mark(plan: *mut pg_sys::PlannedStmt) {
     }
 }
 
-/// The plan as it was, where `begin` has taken something off.
-#[derive(Clone, Copy)]
-pub struct Whole(*mut pg_sys::PlannedStmt);
-
 /// Before a statement starts. `end` must follow, unless an error does.
 ///
 /// # Safety
 /// A query that isn't started yet.
-pub unsafe fn begin(query: *mut pg_sys::QueryDesc) -> Whole {
+pub unsafe fn begin(query: *mut pg_sys::QueryDesc) {
     // SAFETY: the caller's promise. The copies live as long as the query itself.
     unsafe {
         let whole = (*query).plannedstmt;
         if (*whole).jitFlags & MARK == 0 {
-            return Whole(std::ptr::null_mut());
+            return;
         }
         let memory = pg_sys::GetMemoryChunkContext(query.cast());
-        let copied = copy(whole, size_of::<pg_sys::PlannedStmt>(), memory);
-        (*copied).planTree = take_off((*whole).planTree, memory);
-        (*query).plannedstmt = copied;
-        Whole(whole)
+        let copied = pg_sys::MemoryContextAlloc(memory, size_of::<Copy>()).cast::<Copy>();
+        copied.write(Copy {
+            statement: *whole,
+            whole,
+        });
+        (*copied).statement.jitFlags |= COPIED;
+        (*copied).statement.planTree = take_off((*whole).planTree, memory);
+        (*query).plannedstmt = copied.cast();
     }
 }
 
@@ -61,11 +84,42 @@ pub unsafe fn begin(query: *mut pg_sys::QueryDesc) -> Whole {
 ///
 /// # Safety
 /// After `begin`.
-pub unsafe fn end(query: *mut pg_sys::QueryDesc, whole: Whole) {
+pub unsafe fn end(query: *mut pg_sys::QueryDesc) {
     // SAFETY: the caller's promise.
     unsafe {
-        if !whole.0.is_null() {
-            put_back((*(*query).plannedstmt).planTree, (*whole.0).planTree);
+        if let Some(copied) = copy_of(query) {
+            let whole = (*copied).whole;
+            put_back((*copied).statement.planTree, (*whole).planTree);
+        }
+    }
+}
+
+unsafe fn copy_of(query: *mut pg_sys::QueryDesc) -> Option<*mut Copy> {
+    // SAFETY: a query after `begin`, which is the only one to make what is marked so:
+    // where a marked plan comes from another process, it was copied once more.
+    unsafe {
+        let statement = (*query).plannedstmt;
+        ((*statement).jitFlags & COPIED != 0).then(|| statement.cast())
+    }
+}
+
+unsafe extern "C-unwind" {
+    #[link_name = "standard_ExecutorEnd"]
+    fn standard_end(query: *mut pg_sys::QueryDesc);
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_end(query: *mut pg_sys::QueryDesc) {
+    // SAFETY: a query that is over; nobody has its copy any more.
+    unsafe {
+        match NEXT_END.get() {
+            Some(next) => next(query),
+            None => standard_end(query),
+        }
+        if let Some(copied) = copy_of(query) {
+            (*query).plannedstmt = (*copied).whole;
+            free((*copied).statement.planTree);
+            pg_sys::pfree(copied.cast());
         }
     }
 }
@@ -166,6 +220,24 @@ unsafe fn take_off(plan: *mut pg_sys::Plan, memory: pg_sys::MemoryContext) -> *m
             }
         }
         copied
+    }
+}
+
+/// What `take_off` has made.
+unsafe fn free(copied: *mut pg_sys::Plan) {
+    // SAFETY: it copies what has a size, and of an index scan nothing below.
+    unsafe {
+        if copied.is_null() || size(copied).is_none() {
+            return;
+        }
+        if !matches!(
+            (*copied).type_,
+            NodeTag::T_IndexScan | NodeTag::T_IndexOnlyScan
+        ) {
+            free((*copied).lefttree);
+            free((*copied).righttree);
+        }
+        pg_sys::pfree(copied.cast());
     }
 }
 

@@ -183,6 +183,7 @@ pub extern "C-unwind" fn _PG_init() {
     objects::install();
     planner::install();
     writing::install();
+    lean::install();
     rows::watch_catalog();
     rows::watch_seal_keys();
     committed::place::watch_catalog();

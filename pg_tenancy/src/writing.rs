@@ -86,12 +86,12 @@ unsafe extern "C-unwind" fn on_start(query: *mut pg_sys::QueryDesc, flags: c_int
         if let Err(fault) = late::before_start(query) {
             fault.raise();
         }
-        let whole = lean::begin(query);
+        lean::begin(query);
         match NEXT_START.get() {
             Some(next) => next(query, flags),
             None => standard_start(query, flags),
         }
-        lean::end(query, whole);
+        lean::end(query);
     }
 }
 

@@ -33,6 +33,7 @@ mod isolate_kinds;
 mod isolation;
 mod issuers;
 mod keys;
+mod lean;
 mod lint;
 mod lint_extension;
 mod lint_keys;
