@@ -54,7 +54,6 @@ unsafe fn is_written_as_it_is(
     query: *mut pg_sys::Query,
     entry: *mut pg_sys::RangeTblEntry,
 ) -> bool {
-    let is_insert = unsafe { (*query).commandType } == pg_sys::CmdType::CMD_INSERT;
     // SAFETY: the query has locked the relation, which is closed again.
     unsafe {
         if (*entry).rtekind != pg_sys::RTEKind::RTE_RELATION
@@ -68,7 +67,7 @@ unsafe fn is_written_as_it_is(
         }
         let triggers = (*relation).trigdesc;
         let is_changed = !triggers.is_null()
-            && if is_insert {
+            && if (*query).commandType == pg_sys::CmdType::CMD_INSERT {
                 (*triggers).trig_insert_before_row || (*triggers).trig_insert_instead_row
             } else {
                 (*triggers).trig_update_before_row || (*triggers).trig_update_instead_row
