@@ -69,8 +69,9 @@ begin atomic
             ' with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')') as definition
     ) as d
     union all
-    select 'trigger', format('%I on %s', t.tgname, o.name), pg_get_triggerdef(t.oid) || case t.tgenabled when 'O' then '' else ' (not enabled)' end,
-        pg_get_triggerdef(t.oid), format('drop trigger %I on %s', t.tgname, o.name)
+    select 'trigger', format('%I on %s', t.tgname, o.name), pg_get_triggerdef(t.oid) || case t.tgenabled when 'O' then '' when 'A' then ' (always)' else ' (not enabled)' end,
+        pg_get_triggerdef(t.oid) || case t.tgenabled when 'A' then format('; alter table %s enable always trigger %I', o.name, t.tgname) else '' end,
+        format('drop trigger %I on %s', t.tgname, o.name)
     from own as o join pg_catalog.pg_trigger as t on t.tgrelid = o.oid and not t.tgisinternal
     union all
     select 'view', o.name::text, pg_get_viewdef(o.oid) || coalesce(o.reloptions::text, ''), null, null

@@ -9,10 +9,11 @@ use std::ffi::{c_char, c_void};
 
 use pgrx::{pg_guard, pg_sys};
 
+use crate::committed::told;
 use crate::fault::Fault;
 use crate::residue::{self, Kind};
 use crate::settings;
-use crate::{context, late, objects, soft_delete, writing};
+use crate::{context, late, objects, rows, soft_delete, writing};
 
 thread_local! {
     static NEXT_UTILITY: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
@@ -214,6 +215,11 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argu
             | pg_sys::XactEvent::XACT_EVENT_COMMIT
             | pg_sys::XactEvent::XACT_EVENT_PREPARE
     );
+    match event {
+        pg_sys::XactEvent::XACT_EVENT_COMMIT => told::all_is_heard(),
+        pg_sys::XactEvent::XACT_EVENT_ABORT => forget_what_may_be_missed(),
+        _ => {}
+    }
     if has_ended {
         IS_EXPLAINING.set(false);
         objects::forget();
@@ -222,6 +228,14 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argu
         writing::forget();
         late::forget();
         soft_delete::hide();
+    }
+}
+
+/// An error may have come between a message of PostgreSQL's and us: see `told`.
+fn forget_what_may_be_missed() {
+    if told::may_have_missed_any() {
+        told::forget_all();
+        rows::forget_all();
     }
 }
 
@@ -234,6 +248,7 @@ unsafe extern "C-unwind" fn on_subtransaction(
 ) {
     // An error has passed over what would have ended these.
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        forget_what_may_be_missed();
         objects::set_dropped_at_commit(false);
         soft_delete::hide();
         // SAFETY: reads the state of this backend.

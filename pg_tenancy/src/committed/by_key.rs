@@ -17,6 +17,7 @@ use std::thread::LocalKey;
 use pgrx::pg_sys;
 
 use super::place::{self, MOST_COLUMNS, MOST_KEYS, Place};
+use super::told::Telling;
 use crate::function::content;
 
 /// A column, and the type that it must have.
@@ -28,8 +29,8 @@ pub struct ByKey {
     /// Of type uuid or text.
     pub key: &'static [Column],
     pub columns: &'static [Column],
-    /// What can end a proof that was good by this table: `TRIGGER_TYPE_…`.
-    pub ends: u32,
+    /// What can end a proof that was good by this table.
+    pub telling: Telling,
     /// Where it was found last.
     pub place: &'static LocalKey<Cell<Option<Place>>>,
 }

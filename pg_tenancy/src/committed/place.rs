@@ -52,11 +52,10 @@ thread_local! {
 
 const LOCK: pg_sys::LOCKMODE = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
 
-/// Asks PostgreSQL to tell of changes, once per backend.
+/// Asks PostgreSQL to tell of changes, once per backend; of relations `told` hears.
 pub fn watch_catalog() {
-    // SAFETY: the callbacks have the types asked for and live as long as the backend.
+    // SAFETY: the callback has the type asked for and lives as long as the backend.
     unsafe {
-        pg_sys::CacheRegisterRelcacheCallback(Some(on_relation_change), pg_sys::Datum::null());
         // The schema may be given another name without a word about its tables.
         pg_sys::CacheRegisterSyscacheCallback(
             pg_sys::SysCacheIdentifier::NAMESPACEOID as i32,
@@ -66,14 +65,19 @@ pub fn watch_catalog() {
     }
 }
 
-// PostgreSQL calls these at any moment.
-#[pg_guard]
-unsafe extern "C-unwind" fn on_relation_change(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
+/// A relation has changed; InvalidOid: any.
+pub fn hear(relation: pg_sys::Oid) {
     if relation == pg_sys::InvalidOid || WATCHED.get().contains(&relation) {
-        CHANGES.set(CHANGES.get() + 1);
+        forget_all();
     }
 }
 
+/// As if each of the tables had changed.
+pub fn forget_all() {
+    CHANGES.set(CHANGES.get() + 1);
+}
+
+// PostgreSQL calls it at any moment.
 #[pg_guard]
 unsafe extern "C-unwind" fn on_schema_change(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     CHANGES.set(CHANGES.get() + 1);
@@ -159,7 +163,7 @@ unsafe fn examine(
             let (number, _) = find_column(oid, column)?;
             *at = usize::try_from(number - 1).map_err(|_| Unsuited)?;
         }
-        let is_telling = told::is_telling(relation, wanted.ends);
+        let is_telling = told::is_telling(relation, &wanted.telling);
         let indexes = pg_sys::RelationGetIndexList(relation);
         let number = if indexes.is_null() {
             0

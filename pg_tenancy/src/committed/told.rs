@@ -9,11 +9,16 @@
 //! relation with one of them, its entry in a cache would be made anew for nothing.
 //!
 //! Many ids share a number: who hears it forgets some for nothing, and never one too few.
-//! A table says by its triggers whether it tells (`is_telling`); no trigger is needed
-//! for what changes tables, TRUNCATE among it, of which PostgreSQL tells itself.
+//! A table says by its triggers whether it tells (`Telling`); no trigger is needed for
+//! what changes tables, TRUNCATE among it, of which PostgreSQL tells itself.
+//!
+//! One thing is PostgreSQL's to lose. It takes a message off the queue, then does its own
+//! part of it, which can mean to read the catalog, and tells us last. An error in its part
+//! is the last that is heard of that message. So when a transaction or a savepoint ends by
+//! an error in which messages were taken, all is forgotten.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int};
 
 use pgrx::{pg_guard, pg_sys};
 use uuid::Uuid;
@@ -33,6 +38,17 @@ const ALL: u32 = FIRST + NUMBERS as u32;
 thread_local! {
     static HEARD: [Cell<u32>; NUMBERS] = const { [const { Cell::new(0) }; NUMBERS] };
     static HEARD_OF_ALL: Cell<u64> = const { Cell::new(0) };
+    /// How many messages had been taken when all of them had been heard.
+    static TAKEN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What a table's triggers must be, so that it tells.
+pub struct Telling {
+    /// `TRIGGER_TYPE_…`, all of them.
+    pub events: u32,
+    /// The column with the id, and others that matter when a row is updated; none: each
+    /// change is about all ids.
+    pub columns: &'static [&'static CStr],
 }
 
 /// How much was heard about some ids, and about the tables that tell. What was looked
@@ -65,6 +81,29 @@ fn number(id: &[u8; 16]) -> usize {
 pub fn listen() {
     // SAFETY: within a transaction; an error becomes a panic that ends it.
     unsafe { pg_sys::AcceptInvalidationMessages() };
+    all_is_heard();
+}
+
+/// For the end of a transaction without an error, too.
+pub fn all_is_heard() {
+    TAKEN.set(taken());
+}
+
+/// At the end of a transaction or savepoint by an error: whether a message may be lost.
+pub fn may_have_missed_any() -> bool {
+    TAKEN.get() != taken()
+}
+
+/// As if all there is had changed.
+pub fn forget_all() {
+    HEARD_OF_ALL.set(HEARD_OF_ALL.get() + 1);
+    place::forget_all();
+    all_is_heard();
+}
+
+fn taken() -> u64 {
+    // SAFETY: PostgreSQL's count of this backend; it counts before it does its part.
+    unsafe { pg_sys::SharedInvalidMessageCounter }
 }
 
 /// Whether this transaction may have written rows that are nobody else's yet. They
@@ -84,6 +123,7 @@ pub fn watch() {
 
 #[pg_guard]
 unsafe extern "C-unwind" fn on_change(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
+    place::hear(relation);
     let oid = relation.to_u32();
     if (FIRST..ALL).contains(&oid) {
         HEARD.with(|heard| {
@@ -95,40 +135,98 @@ unsafe extern "C-unwind" fn on_change(_argument: pg_sys::Datum, relation: pg_sys
     }
 }
 
-/// The trigger. Its argument names the column with the id; without, it is about all.
+/// The trigger, with the columns of `Telling`.
 fn tell(call: pg_sys::FunctionCallInfo) -> Answer {
-    // SAFETY: `sql/` declares it as a trigger, and has it called as one, for each row;
-    // the old row of an update or delete is there.
+    // SAFETY: `sql/` declares it as a trigger, and has it called as one, for each row.
     unsafe {
         let data = (*call).context.cast::<pg_sys::TriggerData>();
         if data.is_null() || (*data).type_ != pg_sys::NodeTag::T_TriggerData {
             return Err(Fault::internal("called otherwise than as a trigger"));
         }
-        let trigger = (*data).tg_trigger;
-        let oid = if (*trigger).tgnargs == 0 {
-            ALL
-        } else {
-            let id = old_id(data, *(*trigger).tgargs)
-                .ok_or_else(|| Fault::internal("a trigger's argument is no column with an id"))?;
-            FIRST + number(&id) as u32
+        let columns = arguments((*data).tg_trigger);
+        let oid = match columns.first() {
+            None => ALL,
+            Some(_) if columns.len() > 1 && is_unchanged(data, columns)? => {
+                return Ok(pg_sys::Datum::null());
+            }
+            Some(&id) => {
+                let id = value(data, (*data).tg_trigtuple, id)?
+                    .ok_or_else(|| Fault::internal("a row without an id"))?;
+                FIRST + number(&*id.cast_mut_ptr::<[u8; 16]>()) as u32
+            }
         };
         send(oid);
     }
     Ok(pg_sys::Datum::null())
 }
 
-unsafe fn old_id(data: *const pg_sys::TriggerData, column: *const c_char) -> Option<[u8; 16]> {
-    // SAFETY: as above; a uuid is a pointer to 16 bytes.
+unsafe extern "C-unwind" {
+    fn datumIsEqual(
+        one: pg_sys::Datum,
+        other: pg_sys::Datum,
+        is_by_value: bool,
+        length: c_int,
+    ) -> bool;
+}
+
+/// Whether it is an update that leaves these columns as they were.
+unsafe fn is_unchanged(
+    data: *const pg_sys::TriggerData,
+    columns: &[*mut c_char],
+) -> Result<bool, Fault> {
+    // SAFETY: an update has both rows; the values are of the same type.
+    unsafe {
+        if (*data).tg_event & pg_sys::TRIGGER_EVENT_OPMASK != pg_sys::TRIGGER_EVENT_UPDATE {
+            return Ok(false);
+        }
+        for &column in columns {
+            let before = value(data, (*data).tg_trigtuple, column)?;
+            let after = value(data, (*data).tg_newtuple, column)?;
+            let is_same = match (before, after) {
+                (Some(before), Some(after)) => {
+                    let number = pg_sys::SPI_fnumber((*(*data).tg_relation).rd_att, column);
+                    let kind = pg_sys::SPI_gettypeid((*(*data).tg_relation).rd_att, number);
+                    let (mut length, mut is_value) = (0, false);
+                    pg_sys::get_typlenbyval(kind, &raw mut length, &raw mut is_value);
+                    datumIsEqual(before, after, is_value, length.into())
+                }
+                (None, None) => true,
+                _ => false,
+            };
+            if !is_same {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// A column of one of the trigger's rows; `None` for NULL.
+unsafe fn value(
+    data: *const pg_sys::TriggerData,
+    row: pg_sys::HeapTuple,
+    column: *const c_char,
+) -> Result<Option<pg_sys::Datum>, Fault> {
+    // SAFETY: as above.
     unsafe {
         let descriptor = (*(*data).tg_relation).rd_att;
         let number = pg_sys::SPI_fnumber(descriptor, column);
-        if number <= 0 || pg_sys::SPI_gettypeid(descriptor, number) != pg_sys::UUIDOID {
-            return None;
+        if number <= 0 {
+            return Err(Fault::internal("a trigger's argument is no column"));
         }
         let mut is_null = false;
-        let value =
-            pg_sys::SPI_getbinval((*data).tg_trigtuple, descriptor, number, &raw mut is_null);
-        (!is_null).then(|| *value.cast_mut_ptr::<[u8; 16]>())
+        let value = pg_sys::SPI_getbinval(row, descriptor, number, &raw mut is_null);
+        Ok((!is_null).then_some(value))
+    }
+}
+
+unsafe fn arguments<'trigger>(trigger: *const pg_sys::Trigger) -> &'trigger [*mut c_char] {
+    // SAFETY: as many as it says; with none the pointer may be null.
+    unsafe {
+        match usize::try_from((*trigger).tgnargs) {
+            Ok(0) | Err(_) => &[],
+            Ok(number) => std::slice::from_raw_parts((*trigger).tgargs, number),
+        }
     }
 }
 
@@ -154,38 +252,46 @@ unsafe fn send(oid: u32) {
     }
 }
 
-/// Whether each insert, update or delete of a row, as far as `events` has them
-/// (`TRIGGER_TYPE_…`), is told of: also where a session has turned triggers off, as
-/// replication does.
+/// Whether what `wanted` has is told of: for each row, whatever is in it, and also where
+/// a session has turned triggers off, as replication does.
 ///
 /// # Safety
 /// The relation is open.
-pub unsafe fn is_telling(relation: pg_sys::Relation, events: u32) -> bool {
-    const FUNCTION: (&CStr, &CStr) = (c"tenancy_private", c"tell_of_end");
-    const NOT: u32 = pg_sys::TRIGGER_TYPE_BEFORE | pg_sys::TRIGGER_TYPE_INSTEAD;
-    // SAFETY: the caller's promise; the array has as many members as it says.
+pub unsafe fn is_telling(relation: pg_sys::Relation, wanted: &Telling) -> bool {
+    // SAFETY: the caller's promise.
     unsafe {
+        // Before the triggers are looked at: it may read the catalog, hear of a change to
+        // this relation, and have PostgreSQL put other triggers in the place of these.
+        let function = find_function(c"tenancy_private", c"tell_of_end", &[]);
         let all = (*relation).trigdesc;
-        if all.is_null() {
+        if all.is_null() || function == pg_sys::InvalidOid {
             return false;
         }
-        let function = find_function(FUNCTION.0, FUNCTION.1, &[]);
         let number = usize::try_from((*all).numtriggers).unwrap_or(0);
         let told = std::slice::from_raw_parts((*all).triggers, number)
             .iter()
-            .filter(|trigger| {
-                let kind = u32::from(trigger.tgtype.cast_unsigned());
-                function != pg_sys::InvalidOid
-                    && trigger.tgfoid == function
-                    && trigger.tgenabled == pg_sys::TRIGGER_FIRES_ALWAYS as c_char
-                    // Not for some columns only.
-                    && trigger.tgnattr == 0
-                    && kind & pg_sys::TRIGGER_TYPE_ROW != 0
-                    && kind & NOT == 0
-            })
+            .filter(|trigger| trigger.tgfoid == function && tells(trigger, wanted))
             .fold(0, |told, trigger| {
                 told | u32::from(trigger.tgtype.cast_unsigned())
             });
-        told & events == events
+        told & wanted.events == wanted.events
     }
+}
+
+unsafe fn tells(trigger: &pg_sys::Trigger, wanted: &Telling) -> bool {
+    const NOT: u32 = pg_sys::TRIGGER_TYPE_BEFORE | pg_sys::TRIGGER_TYPE_INSTEAD;
+    let kind = u32::from(trigger.tgtype.cast_unsigned());
+    // SAFETY: the arguments are C strings.
+    let given = unsafe { arguments(trigger) };
+    trigger.tgenabled == pg_sys::TRIGGER_FIRES_ALWAYS as c_char
+        && kind & pg_sys::TRIGGER_TYPE_ROW != 0
+        && kind & NOT == 0
+        // Not for some columns, nor under a condition.
+        && trigger.tgnattr == 0
+        && trigger.tgqual.is_null()
+        && given.len() == wanted.columns.len()
+        && given
+            .iter()
+            .zip(wanted.columns)
+            .all(|(&given, &wanted)| unsafe { CStr::from_ptr(given) } == wanted)
 }

@@ -206,6 +206,11 @@ unsafe extern "C-unwind" fn on_other_change(_argument: pg_sys::Datum, _cache: i3
     HAS_CHANGED.set(true);
 }
 
+/// As if all had changed.
+pub fn forget_all() {
+    HAS_CHANGED.set(true);
+}
+
 fn forget_what_changed() {
     if HAS_CHANGED.replace(false) {
         let known = KNOWN.take();

@@ -59,6 +59,12 @@ use statement::{Shape, Verb};
 pub use cache::watch_catalog;
 pub use seal_keys::watch as watch_seal_keys;
 
+/// As if all that is known of the catalog and of keys had changed.
+pub fn forget_all() {
+    cache::forget_all();
+    seal_keys::forget_all();
+}
+
 sql_function!(tenancy_list_rows, pg_finfo_tenancy_list_rows, list_rows);
 sql_function!(tenancy_get_row, pg_finfo_tenancy_get_row, get_row);
 sql_function!(tenancy_insert_row, pg_finfo_tenancy_insert_row, insert_row);

@@ -134,6 +134,11 @@ fn forget_seal_keys(call: pg_sys::FunctionCallInfo) -> Answer {
     Ok(pg_sys::Datum::null())
 }
 
+/// As if they had changed.
+pub fn forget_all() {
+    HAS_CHANGED.set(true);
+}
+
 /// Asks PostgreSQL to tell of changes, once per backend.
 pub fn watch() {
     // SAFETY: the callback has the type asked for and lives as long as the backend.

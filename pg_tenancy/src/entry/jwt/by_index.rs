@@ -12,13 +12,14 @@ use super::known::SECONDS_TO_2000;
 use super::look_up::{Found, Standing, moment};
 use crate::committed::by_key::{ByKey, Moment, Row, Unsuited};
 use crate::committed::place::Place;
+use crate::committed::told::Telling;
 use crate::context::{Epochs, Role};
 use crate::entry::named::Named;
 use crate::function::text_datum;
 use crate::token::{Algorithm, Claimed, Key};
 
 macro_rules! table {
-    ($name:ident, $place:ident, $table:literal, [$($key:literal $key_type:ident),*], [$($column:literal $type:ident),*], $ends:expr) => {
+    ($name:ident, $place:ident, $table:literal, [$($key:literal $key_type:ident),*], [$($column:literal $type:ident),*], $events:ident [$($told:literal),*]) => {
         thread_local! {
             static $place: Cell<Option<Place>> = const { Cell::new(None) };
         }
@@ -26,7 +27,7 @@ macro_rules! table {
             table: $table,
             key: &[$(($key, pg_sys::$key_type)),*],
             columns: &[$(($column, pg_sys::$type)),*],
-            ends: $ends,
+            telling: Telling { events: $events, columns: &[$($told),*] },
             place: &$place,
         };
     };
@@ -37,16 +38,17 @@ const CHANGED: u32 = pg_sys::TRIGGER_TYPE_UPDATE | pg_sys::TRIGGER_TYPE_DELETE;
 const ADDED: u32 = pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE;
 
 table!(KEYS, KEYS_PLACE, c"signing_keys", [c"kid" TEXTOID],
-    [c"algorithm" TEXTOID, c"material" BYTEAOID, c"issuer" TEXTOID, c"audience" TEXTOID, c"status" TEXTOID], CHANGED);
-table!(ISSUERS, ISSUERS_PLACE, c"issuers", [c"issuer" TEXTOID], [], ADDED);
+    [c"algorithm" TEXTOID, c"material" BYTEAOID, c"issuer" TEXTOID, c"audience" TEXTOID, c"status" TEXTOID], CHANGED []);
+table!(ISSUERS, ISSUERS_PLACE, c"issuers", [c"issuer" TEXTOID], [], ADDED []);
 table!(TENANTS, TENANTS_PLACE, c"tenants", [c"id" UUIDOID],
-    [c"status" TEXTOID, c"tokens_valid_from" TIMESTAMPTZOID, c"slug" TEXTOID], CHANGED);
+    [c"status" TEXTOID, c"tokens_valid_from" TIMESTAMPTZOID, c"slug" TEXTOID], CHANGED [c"id"]);
 table!(MEMBERSHIPS, MEMBERSHIPS_PLACE, c"memberships", [c"tenant_id" UUIDOID, c"user_id" UUIDOID],
-    [c"role" TEXTOID], CHANGED);
+    [c"role" TEXTOID], CHANGED [c"user_id"]);
 table!(USERS, USERS_PLACE, c"users", [c"id" UUIDOID],
-    [c"tokens_valid_from" TIMESTAMPTZOID], CHANGED);
+    [c"tokens_valid_from" TIMESTAMPTZOID], CHANGED [c"id", c"tokens_valid_from"]);
 table!(SESSIONS, SESSIONS_PLACE, c"sessions", [c"tenant_id" UUIDOID, c"id" UUIDOID],
-    [c"user_id" UUIDOID, c"ended_at" TIMESTAMPTZOID, c"expires_at" TIMESTAMPTZOID], CHANGED);
+    [c"user_id" UUIDOID, c"ended_at" TIMESTAMPTZOID, c"expires_at" TIMESTAMPTZOID],
+    CHANGED [c"id", c"tenant_id", c"user_id", c"ended_at", c"expires_at"]);
 
 /// What is known about a token's key, and about whom it names. It must lead to the
 /// tenant that was named, if any; else SQL has to find out more.
@@ -98,6 +100,9 @@ pub fn look_up(claimed: &Claimed<'_>, named: &Named) -> Result<Found, Unsuited> 
         is_revoked: false,
         epochs: Epochs::default(),
     };
+    // Without the person's row, which references keep where they are not turned off, its
+    // coming could end the proof.
+    let mut has_person = true;
     if let Some(session_id) = claimed.session_id() {
         found.session_expires_at = match &tenant_id {
             Some(tenant_id) => find_session(tenant_id, &session_id, user_id, &now)?,
@@ -109,6 +114,7 @@ pub fn look_up(claimed: &Claimed<'_>, named: &Named) -> Result<Found, Unsuited> 
             Some(id) => USERS.find(&now, &[datum(id)])?,
             None => None,
         };
+        has_person = user.is_some();
         let tenant = tenant.and_then(|row| row.time(1));
         let user = user.and_then(|row| row.time(0));
         found.standing.is_revoked = tenant
@@ -120,7 +126,7 @@ pub fn look_up(claimed: &Claimed<'_>, named: &Named) -> Result<Found, Unsuited> 
             user: user.map(i64::cast_unsigned),
         };
     }
-    found.is_told = tables[..number].iter().all(|table| table.is_telling());
+    found.is_told = has_person && tables[..number].iter().all(|table| table.is_telling());
     Ok(found)
 }
 

@@ -22,7 +22,7 @@ use crate::committed::told::{self, Heard};
 use crate::context::Context;
 use crate::entry::named::Named;
 
-/// Of some 250 bytes each. With as many more the older half of them is forgotten.
+/// Of some hundred bytes each. With as many more the older half of them is forgotten.
 const HALF: usize = 4096;
 
 pub const SECONDS_TO_2000: i64 = 946_684_800;
