@@ -35,7 +35,7 @@ impl Tag {
         Self::new(row.as_bytes(), false)
     }
 
-    /// A page's cursor is sealed anew each time, and leads to the same place.
+    /// A page's cursor may be sealed with another key next time, and leads to the same place.
     pub fn of_page(page: &Page) -> Self {
         Self::new(page.but_for_cursor(), true)
     }
