@@ -70,8 +70,10 @@ impl Place {
 
     fn sign(&self, claims: &Value) -> String {
         use jsonwebtoken::{EncodingKey, Header, encode};
-        let mut header = Header::default();
-        header.kid = Some(self.kid.clone());
+        let header = Header {
+            kid: Some(self.kid.clone()),
+            ..Header::default()
+        };
         let key = EncodingKey::from_secret(self.database.cluster.jwt_secret.as_bytes());
         encode(&header, claims, &key).unwrap()
     }
