@@ -180,7 +180,7 @@ pub async fn entering(bench: &Bench<'_>, report: &mut Report) {
     let many = data::with_more_tokens(bench.database, bench.tenants, 20_000).await;
     let bench = Bench::new(bench.options, bench.data, bench.database, &many);
     let ways = &ways[..2];
-    entering_as(&bench, ways, &[(1, NEW, Target::AtMost(20.0))], report).await;
+    entering_as(&bench, ways, &[(1, NEW, Target::None)], report).await;
 }
 
 /// The ways of these numbers, over the first one.
