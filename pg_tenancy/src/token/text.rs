@@ -18,6 +18,8 @@ use super::{jwk, strict};
 
 /// Longer than any key.
 const MAX_LENGTH: usize = 16 * 1024;
+/// What a PEM begins with.
+const BEGIN: &str = "-----BEGIN";
 const SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 32..=1024;
 
 /// A key that can be stored.
@@ -38,14 +40,11 @@ pub fn read_key(text: &str, algorithm: Algorithm) -> Result<NewKey, &'static str
     {
         return jwk::read(&object, algorithm);
     }
-    let has_pem = trimmed.contains("-----BEGIN");
     if trimmed.contains("PRIVATE KEY-----") {
         return Err(PRIVATE);
     }
-    match (algorithm.is_symmetric(), has_pem) {
-        // Everybody knows a public key: as a secret, it would let anybody sign.
-        (true, true) => Err("a PEM is no secret: name the algorithm that the key is for"),
-        (true, false) => secret(text.as_bytes()),
+    match (algorithm.is_symmetric(), trimmed.contains(BEGIN)) {
+        (true, _) => secret(text.as_bytes()),
         (false, true) => public(algorithm, &pem(trimmed)?),
         (false, false) => Err("the key is neither a PEM nor a JWK"),
     }
@@ -57,7 +56,12 @@ pub fn read_key(text: &str, algorithm: Algorithm) -> Result<NewKey, &'static str
 
 pub const PRIVATE: &str = "this is a private key, and must not be here: hand over the public one";
 
+/// A secret that isn't a PEM in disguise: everybody knows a public key, so as a
+/// secret it would let anybody sign.
 pub fn secret(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
+    if bytes.windows(BEGIN.len()).any(|part| part == BEGIN.as_bytes()) {
+        return Err("a PEM is no secret: name the algorithm that the key is for");
+    }
     if SECRET_LENGTHS.contains(&bytes.len()) {
         Ok(bytes.to_vec())
     } else {

@@ -83,6 +83,10 @@ fn a_key_that_is_none_or_not_public_is_refused_and_not_shown() {
             json!({"kty": "oct", "k": "c2hvcnQ"}).to_string(),
             Algorithm::HS256,
         ),
+        (
+            json!({"kty": "oct", "k": encode(ed.pem())}).to_string(),
+            Algorithm::HS256,
+        ),
     ] {
         let Err(message) = read_key(&key, algorithm) else {
             panic!("taken for {algorithm:?}: {key}");
@@ -92,6 +96,14 @@ fn a_key_that_is_none_or_not_public_is_refused_and_not_shown() {
             .any(|part| message.contains(part));
         assert!(!shown && message.len() < 120, "{message}");
     }
+}
+
+#[test]
+fn a_jwk_may_be_called_what_a_private_key_begins_with() {
+    let mut jwk = Signer::new("k", Algorithm::EdDSA).jwk();
+    jwk["kid"] = json!("-----BEGIN PRIVATE KEY-----");
+    let key = read_key(&jwk.to_string(), Algorithm::EdDSA).expect("a public key");
+    assert_eq!(key.kid.as_deref(), Some("-----BEGIN PRIVATE KEY-----"));
 }
 
 #[test]
