@@ -38,6 +38,7 @@ mod settings;
 mod soft_delete;
 mod token;
 mod trust;
+mod watched;
 mod writing;
 
 #[cfg(any(test, feature = "pg_test"))]
@@ -182,8 +183,10 @@ pub extern "C-unwind" fn _PG_init() {
     hooks::install();
     objects::install();
     planner::install();
-    writing::install();
-    lean::install();
+    watched::install(|| {
+        writing::install();
+        lean::install();
+    });
     rows::watch_catalog();
     rows::watch_seal_keys();
     committed::place::watch_catalog();

@@ -73,20 +73,25 @@ sql_function!(
 );
 
 fn current_tenant_id(call: pg_sys::FunctionCallInfo) -> Answer {
+    Ok(tenant_datum()?.unwrap_or_else(|| null(call)))
+}
+
+/// What `current_tenant_id()` answers: `None` for NULL.
+pub fn tenant_datum() -> Result<Option<pg_sys::Datum>, Fault> {
     let known = TENANT_DATUM.get();
     if !known.is_null() {
-        return Ok(pg_sys::Datum::from(known));
+        return Ok(Some(pg_sys::Datum::from(known)));
     }
     let Some(context) = required()? else {
-        return Ok(null(call));
+        return Ok(None);
     };
     // What another setting says may change from one row to the next.
     if context::current().is_none() {
-        return Ok(uuid_datum(context.tenant_id));
+        return Ok(Some(uuid_datum(context.tenant_id)));
     }
     let bytes = lasting(context.tenant_id);
     TENANT_DATUM.set(bytes);
-    Ok(pg_sys::Datum::from(ptr::from_ref(bytes)))
+    Ok(Some(pg_sys::Datum::from(ptr::from_ref(bytes))))
 }
 
 fn current_user_id(call: pg_sys::FunctionCallInfo) -> Answer {

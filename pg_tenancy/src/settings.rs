@@ -10,10 +10,11 @@ use std::ptr;
 
 use pgrx::{pg_guard, pg_sys};
 
-use self::options::{ON_EXPLAIN, ON_MISSING_CONTEXT, ON_NEW_TABLES};
+use self::options::{ON_DIRECT_READS, ON_EXPLAIN, ON_MISSING_CONTEXT, ON_NEW_TABLES};
 use crate::context;
 use crate::residue::{Allowed, Kind};
 use crate::trust::Group;
+use crate::watched;
 
 const ERROR_OR_REFUSE: c_int = 0;
 const EMPTY_OR_ALLOW: c_int = 1;
@@ -26,6 +27,7 @@ static mut COMPAT_SETTING: *mut c_char = ptr::null_mut();
 static mut TRUSTED_OPERATORS: *mut c_char = ptr::null_mut();
 static mut SELECT_TENANT: bool = false;
 static mut NEW_TABLES: c_int = NewTables::Warn as c_int;
+static mut DIRECT_READS: c_int = DirectReads::Auto as c_int;
 static mut NEW_TABLES_SCHEMAS: *mut c_char = ptr::null_mut();
 
 /// What becomes of a table that somebody makes in a schema on the list.
@@ -37,6 +39,15 @@ enum NewTables {
     Isolate,
 }
 
+/// Whether the row functions read without the executor.
+#[derive(Clone, Copy)]
+enum DirectReads {
+    /// Where no other extension watches that.
+    Auto,
+    Always,
+    Never,
+}
+
 /// Whether a query of isolated rows without a tenant is an error, or has no rows.
 pub fn is_missing_context_an_error() -> bool {
     // SAFETY: PostgreSQL writes it, in this thread; so below.
@@ -46,6 +57,17 @@ pub fn is_missing_context_an_error() -> bool {
 /// Whether EXPLAIN is refused to who is in a tenant.
 pub fn is_explain_refused() -> bool {
     unsafe { EXPLAIN == ERROR_OR_REFUSE }
+}
+
+/// Whether what only walks along an index may be read without the executor.
+pub fn may_read_directly() -> bool {
+    unsafe {
+        match DIRECT_READS {
+            choice if choice == DirectReads::Always as c_int => true,
+            choice if choice == DirectReads::Never as c_int => false,
+            _ => !watched::is_watched(),
+        }
+    }
 }
 
 /// Whether a person's token may name another tenant of that person.
@@ -94,6 +116,13 @@ pub fn define() {
             &raw mut EXPLAIN,
             ERROR_OR_REFUSE,
             &ON_EXPLAIN.0,
+        );
+        choice(
+            c"pg_tenancy.direct_reads",
+            c"Whether pages and single rows are read without the executor: auto (unless another extension hooks into that), always, never.",
+            &raw mut DIRECT_READS,
+            DirectReads::Auto as c_int,
+            &ON_DIRECT_READS.0,
         );
         choice(
             c"pg_tenancy.new_tables",

@@ -147,6 +147,7 @@ fn bind_all(
                 verb,
                 values: datums,
                 nulls,
+                total,
                 numbers: number,
                 columns,
             },

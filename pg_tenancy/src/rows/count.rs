@@ -13,7 +13,7 @@ use pgrx::pg_sys;
 use crate::fault::Fault;
 use crate::rows::bind::{Unread, bind};
 use crate::rows::filter::Condition;
-use crate::rows::plan::{self, Bound, SPI_plan_get_plan_sources};
+use crate::rows::plan::{self, Bound};
 use crate::rows::relation::Relation;
 use crate::rows::statement::{Shape, Verb};
 
@@ -150,10 +150,7 @@ unsafe fn expected(bound: Bound) -> f64 {
     // SAFETY: a kept plan of one statement; planned with parameters, if none, it is
     // planned for them, and not for whoever asked first.
     unsafe {
-        let source: *mut pg_sys::CachedPlanSource = (*(*SPI_plan_get_plan_sources(bound.plan))
-            .elements)
-            .ptr_value
-            .cast();
+        let source = (*bound.plan).source;
         let owner = pg_sys::CurrentResourceOwner;
         let planned = GetCachedPlan(source, makeParamList(0), owner, std::ptr::null_mut());
         let statement: *mut pg_sys::PlannedStmt =

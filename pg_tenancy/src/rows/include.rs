@@ -92,6 +92,10 @@ impl Includes {
         }
     }
 
+    pub fn are_none(&self) -> bool {
+        self.number == 0
+    }
+
     /// For pages of rows with these columns, among which are those of the references.
     pub fn bind(wanted: &[Include], columns: &[usize]) -> Result<Self, Fault> {
         if wanted.is_empty() {
@@ -130,7 +134,10 @@ impl Includes {
                 json.push(std::ffi::CStr::from_ptr(item.label).to_bytes());
                 let place = row.value(item.column).and_then(|id| item.find(id));
                 match (place, &mut item.rows) {
-                    (Some(place), Some(rows)) => json.row(rows, place, Self::none()),
+                    (Some(place), Some(rows)) => {
+                        rows.read(place);
+                        json.row(rows, Self::none());
+                    }
                     _ => json.push(b"null"),
                 }
             }
@@ -232,7 +239,7 @@ impl Item {
             self.bound.values.write(pg_sys::Datum::from(array));
             self.bound.nulls.write(b' ' as std::ffi::c_char);
             let found = execute(self.bound, self.target);
-            self.rows = Some(Reader::new(self.target, self.bound.columns, found));
+            self.rows = Some(Reader::of(self.target, self.bound.columns, found));
             self.number = found.number as usize;
             self.ids = palloc(self.number * size_of::<pg_sys::Datum>()).cast();
             for row in 0..found.number {

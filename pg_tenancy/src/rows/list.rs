@@ -10,6 +10,7 @@ use crate::rows::conditions::whole_order;
 use crate::rows::count::Counting;
 use crate::rows::cursor::{self, Key};
 use crate::rows::deleted;
+use crate::rows::direct;
 use crate::rows::going_on::{go_on, scope};
 use crate::rows::include::{Includes, position_or_add};
 use crate::rows::json::Json;
@@ -217,6 +218,27 @@ impl List {
 
     /// Writes the rows, and of the last one what it was sorted by. Whether there are more.
     unsafe fn rows(&self, relation: &'static Relation, json: &mut Json, values: &mut Json) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut page = Page {
+                list: self,
+                relation,
+                json,
+                values,
+                told: 0,
+            };
+            if let ([range], true) = (self.ranges, self.includes.are_none()) {
+                let bound = range.read(relation);
+                let found = direct::walk(bound, relation, self.limit as u64, |row| page.add(row));
+                if let Some(number) = found {
+                    return number as i64 > self.limit;
+                }
+            }
+            self.rows_of_ranges(relation, &mut page)
+        }
+    }
+
+    unsafe fn rows_of_ranges(&self, relation: &'static Relation, page: &mut Page<'_>) -> bool {
         // SAFETY: the caller's promise; there is a place for what each range finds.
         unsafe {
             let founds: *mut Found = palloc(size_of::<Found>() * self.ranges.len()).cast();
@@ -237,27 +259,49 @@ impl List {
             }
             let founds = std::slice::from_raw_parts(founds, number);
             self.includes.load(founds);
-            let mut told = 0;
             for found in founds {
-                let mut reader = Reader::new(relation, self.ranges[0].columns(), *found);
+                let mut reader = Reader::of(relation, self.ranges[0].columns(), *found);
                 for row in 0..found.number {
-                    if told == self.limit {
+                    if page.told == self.limit {
                         break;
                     }
-                    if told > 0 {
-                        json.push(b",");
-                    }
-                    json.row(&mut reader, row, self.includes);
-                    told += 1;
-                    if told == self.limit && left == 0 {
-                        for &(column, field) in self.end.columns {
-                            values.sort_value(&relation.fields[field], reader.value(column));
-                        }
-                    }
+                    reader.read(row);
+                    page.add(&reader);
                 }
             }
             plan::finish();
             left == 0
+        }
+    }
+}
+
+/// A page that is being written.
+struct Page<'a> {
+    list: &'a List,
+    relation: &'static Relation,
+    json: &'a mut Json,
+    /// What the last row was sorted by.
+    values: &'a mut Json,
+    told: i64,
+}
+
+impl Page<'_> {
+    /// # Safety
+    /// As `Json::row`.
+    unsafe fn add(&mut self, row: &Reader) {
+        if self.told > 0 {
+            self.json.push(b",");
+        }
+        self.told += 1;
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.json.row(row, self.list.includes);
+            if self.told == self.list.limit {
+                for &(column, field) in self.list.end.columns {
+                    let field = &self.relation.fields[field];
+                    self.values.sort_value(field, row.value(column));
+                }
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ mod conditions;
 mod count;
 mod cursor;
 mod deleted;
+mod direct;
 mod explain;
 mod filter;
 mod going_on;
@@ -57,6 +58,8 @@ use relation::Relation;
 use statement::{Shape, Verb};
 
 pub use cache::watch_catalog;
+#[cfg(any(test, feature = "pg_test"))]
+pub use direct::walks;
 pub use seal_keys::watch as watch_seal_keys;
 
 /// As if all that is known of the catalog and of keys had changed.

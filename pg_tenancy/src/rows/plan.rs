@@ -8,7 +8,7 @@
 //! have to reach the client as they are, so PostgreSQL is called without pgrx's
 //! guard, and nothing that has a destructor is alive while it runs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_long};
 
@@ -16,6 +16,7 @@ use pgrx::pg_sys;
 
 use crate::fault::Fault;
 use crate::rows::columns::Columns;
+use crate::rows::direct::{self, Known};
 use crate::rows::explain::Explaining;
 use crate::rows::include::Includes;
 use crate::rows::json::Json;
@@ -29,40 +30,45 @@ use crate::soft_delete;
 const MOST_PLANS: usize = 256;
 
 #[derive(Default)]
-pub struct Plans(RefCell<HashMap<Shape, pg_sys::SPIPlanPtr>>);
+pub struct Plans(RefCell<HashMap<Shape, Box<Plan>>>);
+
+/// A kept plan of one statement.
+pub struct Plan {
+    pub spi: pg_sys::SPIPlanPtr,
+    pub source: *mut pg_sys::CachedPlanSource,
+    pub way: Cell<Known>,
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        // SAFETY: a kept plan, out of the map. PostgreSQL counts its users itself.
+        unsafe { pg_sys::SPI_freeplan(self.spi) };
+    }
+}
 
 impl Plans {
     /// The plan of a statement of that shape on the relation, made where missing.
-    pub fn get(relation: &Relation, shape: Shape) -> Result<pg_sys::SPIPlanPtr, Fault> {
-        if let Some(&plan) = relation.plans.0.borrow().get(&shape) {
-            return Ok(plan);
+    /// It stays where it is until the transaction ends.
+    pub fn get(relation: &Relation, shape: Shape) -> Result<*const Plan, Fault> {
+        if let Some(plan) = relation.plans.0.borrow().get(&shape) {
+            return Ok(&raw const **plan);
         }
-        let plan = prepare(relation, &shape)?;
+        let plan = Box::new(prepare(relation, &shape)?);
+        let place = &raw const *plan;
         relation.plans.0.borrow_mut().insert(shape, plan);
-        Ok(plan)
+        Ok(place)
     }
 
     /// At the end of a transaction: keeps no more than are useful.
     pub fn trim(&self) {
         let mut plans = self.0.borrow_mut();
         if plans.len() > MOST_PLANS {
-            plans.drain().for_each(|(_, plan)| free(plan));
+            plans.clear();
         }
     }
 }
 
-impl Drop for Plans {
-    fn drop(&mut self) {
-        self.0.borrow_mut().drain().for_each(|(_, plan)| free(plan));
-    }
-}
-
-fn free(plan: pg_sys::SPIPlanPtr) {
-    // SAFETY: a kept plan, out of the map. PostgreSQL counts its users itself.
-    unsafe { pg_sys::SPI_freeplan(plan) };
-}
-
-fn prepare(relation: &Relation, shape: &Shape) -> Result<pg_sys::SPIPlanPtr, Fault> {
+fn prepare(relation: &Relation, shape: &Shape) -> Result<Plan, Fault> {
     let statement = Statement::new(relation, shape);
     let verb = shape.verb;
     let sql = CString::new(statement.sql.as_str())
@@ -90,7 +96,13 @@ fn prepare(relation: &Relation, shape: &Shape) -> Result<pg_sys::SPIPlanPtr, Fau
             return Err(Fault::internal("a row function's statement was refused"));
         }
         // Planning asks the policies, which may raise: then nobody keeps the plan.
-        let mut kept = Kept(plan);
+        let kept = Plan {
+            spi: plan,
+            source: (*(*SPI_plan_get_plan_sources(plan)).elements)
+                .ptr_value
+                .cast(),
+            way: Cell::new(Known::NOTHING),
+        };
         if verb.is_of_deleted() {
             soft_delete::show(relation.oid, &sql);
         }
@@ -103,29 +115,19 @@ fn prepare(relation: &Relation, shape: &Shape) -> Result<pg_sys::SPIPlanPtr, Fau
         }
         soft_delete::hide();
         pg_sys::SPI_finish();
-        kept.0 = std::ptr::null_mut();
-        Ok(plan)
-    }
-}
-
-/// A kept plan that is freed again, unless it is taken out.
-struct Kept(pg_sys::SPIPlanPtr);
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if !self.0.is_null() {
-            free(self.0);
-        }
+        Ok(kept)
     }
 }
 
 /// A plan with its arguments, all of it in PostgreSQL's memory.
 #[derive(Clone, Copy)]
 pub struct Bound {
-    pub plan: pg_sys::SPIPlanPtr,
+    pub plan: *const Plan,
     pub verb: Verb,
     pub values: *mut pg_sys::Datum,
     pub nulls: *mut c_char,
+    /// How many values there are.
+    pub total: usize,
     /// Where among the values limit and offset are.
     pub numbers: usize,
     pub columns: Columns,
@@ -141,7 +143,7 @@ unsafe extern "C-unwind" {
         count: c_long,
     ) -> c_int;
     fn SPI_finish() -> c_int;
-    pub fn SPI_plan_get_plan_sources(plan: pg_sys::SPIPlanPtr) -> *mut pg_sys::List;
+    fn SPI_plan_get_plan_sources(plan: pg_sys::SPIPlanPtr) -> *mut pg_sys::List;
     fn SPI_getbinval(
         tuple: pg_sys::HeapTuple,
         descriptor: pg_sys::TupleDesc,
@@ -172,6 +174,17 @@ pub unsafe fn run(
     // SAFETY: the calls are in SPI's order; the rows are written, to memory that
     // was got before, ere SPI_finish frees them.
     unsafe {
+        if includes.are_none() {
+            let mut before: &[u8] = b"";
+            let number = direct::walk(bound, relation, u64::MAX, |reader| {
+                json.push(before);
+                json.row(reader, Includes::none());
+                before = b",";
+            });
+            if let Some(number) = number {
+                return number;
+            }
+        }
         start();
         let found = execute(bound, relation);
         includes.load(&[found]);
@@ -242,17 +255,14 @@ pub unsafe fn execute(bound: Bound, relation: &'static Relation) -> Found {
     unsafe {
         let mut explaining = Explaining::of_execution(relation, bound.verb);
         explaining.start();
-        let source: *mut pg_sys::CachedPlanSource = (*(*SPI_plan_get_plan_sources(bound.plan))
-            .elements)
-            .ptr_value
-            .cast();
+        let source = (*bound.plan).source;
         // Should it be planned anew.
         if bound.verb.is_of_deleted() {
             soft_delete::show(relation.oid, CStr::from_ptr((*source).query_string));
         }
         // A reading uses the snapshot of the statement that it is part of.
         SPI_execute_plan(
-            bound.plan,
+            (*bound.plan).spi,
             bound.values,
             bound.nulls,
             bound.verb.is_reading(),

@@ -29,15 +29,33 @@ unsafe extern "C-unwind" {
 pub struct Reader {
     pub relation: &'static Relation,
     pub chosen: Columns,
-    found: Found,
+    table: *mut pg_sys::SPITupleTable,
     values: *mut pg_sys::Datum,
     nulls: *mut bool,
 }
 
 impl Reader {
+    /// Of rows that come one by one, see `take`.
+    ///
     /// # Safety
     /// As `Json::rows`.
-    pub unsafe fn new(relation: &'static Relation, chosen: Columns, found: Found) -> Self {
+    pub unsafe fn new(relation: &'static Relation, chosen: Columns) -> Self {
+        let places = chosen.as_slice();
+        // SAFETY: the caller's promise; the arrays have a place for each column.
+        unsafe {
+            Self {
+                relation,
+                chosen,
+                table: std::ptr::null_mut(),
+                values: palloc(size_of_val(places)).cast(),
+                nulls: palloc(places.len()).cast(),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As `Json::rows`.
+    pub unsafe fn of(relation: &'static Relation, chosen: Columns, found: Found) -> Self {
         let places = chosen.as_slice();
         // SAFETY: the caller's promise; the arrays have a place for each column.
         unsafe {
@@ -52,11 +70,27 @@ impl Reader {
                 changed_under_way();
             }
             Self {
-                relation,
-                chosen,
-                found,
-                values: palloc(size_of_val(places)).cast(),
-                nulls: palloc(places.len()).cast(),
+                table: found.table,
+                ..Self::new(relation, chosen)
+            }
+        }
+    }
+
+    /// Takes these columns of a table's row, for those that were chosen.
+    ///
+    /// # Safety
+    /// There are as many, and they have been read.
+    pub unsafe fn take(
+        &mut self,
+        slot: *mut pg_sys::TupleTableSlot,
+        attributes: &[pg_sys::AttrNumber],
+    ) {
+        for (column, &attribute) in attributes.iter().enumerate() {
+            let at = attribute as usize - 1;
+            // SAFETY: the caller's promise.
+            unsafe {
+                self.values.add(column).write(*(*slot).tts_values.add(at));
+                self.nulls.add(column).write(*(*slot).tts_isnull.add(at));
             }
         }
     }
@@ -64,11 +98,11 @@ impl Reader {
     /// Goes to the row of that number, from 0.
     ///
     /// # Safety
-    /// There is one.
+    /// There is one, of those found.
     pub unsafe fn read(&mut self, row: u64) {
         // SAFETY: the tuples are the table's own.
         unsafe {
-            let table = self.found.table;
+            let table = self.table;
             let tuple = *(*table).vals.add(row as usize);
             heap_deform_tuple(tuple, (*table).tupdesc, self.values, self.nulls);
         }

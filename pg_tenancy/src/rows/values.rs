@@ -56,24 +56,24 @@ impl Json {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let mut reader = Reader::new(relation, chosen, found);
+            let mut reader = Reader::of(relation, chosen, found);
             for row in 0..found.number {
                 if row > 0 {
                     self.push(b",");
                 }
-                self.row(&mut reader, row, includes);
+                reader.read(row);
+                self.row(&reader, includes);
             }
         }
     }
 
-    /// One of them.
+    /// The one that the reader is at.
     ///
     /// # Safety
     /// As `rows`.
-    pub unsafe fn row(&mut self, reader: &mut Reader, row: u64, includes: Includes) {
+    pub unsafe fn row(&mut self, reader: &Reader, includes: Includes) {
         // SAFETY: the caller's promise.
         unsafe {
-            reader.read(row);
             for (column, &place) in reader.chosen.told().iter().enumerate() {
                 let field = &reader.relation.fields[place];
                 self.push(if column == 0 { b"{" } else { b"," });

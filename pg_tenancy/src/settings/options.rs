@@ -5,7 +5,7 @@ use std::ptr;
 
 use pgrx::pg_sys;
 
-use super::{EMPTY_OR_ALLOW, ERROR_OR_REFUSE, NewTables};
+use super::{DirectReads, EMPTY_OR_ALLOW, ERROR_OR_REFUSE, NewTables};
 
 /// Arrays for PostgreSQL, which reads them as long as the backend lives.
 pub struct Options<const LENGTH: usize>(pub [pg_sys::config_enum_entry; LENGTH]);
@@ -34,6 +34,12 @@ pub static ON_MISSING_CONTEXT: Options<3> = Options([
 pub static ON_EXPLAIN: Options<3> = Options([
     option(c"refuse", ERROR_OR_REFUSE),
     option(c"allow", EMPTY_OR_ALLOW),
+    END,
+]);
+pub static ON_DIRECT_READS: Options<4> = Options([
+    option(c"auto", DirectReads::Auto as c_int),
+    option(c"always", DirectReads::Always as c_int),
+    option(c"never", DirectReads::Never as c_int),
     END,
 ]);
 pub static ON_NEW_TABLES: Options<5> = Options([

@@ -16,6 +16,7 @@ mod cursor_walks;
 mod cursors;
 mod deleted_rows;
 mod denials;
+mod direct_reads;
 mod dropping;
 mod each_tenant;
 mod exposed;

@@ -59,7 +59,10 @@ pub const PRIVATE: &str = "this is a private key, and must not be here: hand ove
 /// A secret that isn't a PEM in disguise: everybody knows a public key, so as a
 /// secret it would let anybody sign.
 pub fn secret(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
-    if bytes.windows(BEGIN.len()).any(|part| part == BEGIN.as_bytes()) {
+    if bytes
+        .windows(BEGIN.len())
+        .any(|part| part == BEGIN.as_bytes())
+    {
         return Err("a PEM is no secret: name the algorithm that the key is for");
     }
     if SECRET_LENGTHS.contains(&bytes.len()) {
