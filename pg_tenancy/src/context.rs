@@ -1,23 +1,22 @@
 //! The tenant context of this transaction.
 //!
-//! It is kept in the setting `pg_tenancy.context`. PostgreSQL takes a local
-//! setting back at the end of a transaction or savepoint and hands it to
-//! parallel workers; its assign hook keeps a parsed copy here, so that reading
-//! it, once per row, is a load from memory.
-//!
-//! Nobody else writes it. The setting is SUSET and spared by RESET ALL, but that
-//! is not the wall: the check hook refuses every value that `enter` below is not
-//! just writing, whoever sets it, a superuser, `alter role … set`, a connection
-//! option or a placeholder from before the library was loaded.
+//! `kept` keeps it, for as long as the transaction or savepoint lasts in which it was
+//! entered, so that reading it, once per row, is a load from memory. Nobody else writes it.
 
-use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, c_char, c_int, c_void};
+mod kept;
 
-use pgrx::{PgLogLevel, pg_guard, pg_sys};
+use std::cell::Cell;
+use std::ffi::{CStr, c_int};
+
+use pgrx::{PgLogLevel, pg_sys};
 use uuid::Uuid;
 
 use crate::fault::Fault;
-use crate::{hooks, late, read_only, readers, residue, writing};
+use crate::{backend, hooks, late, residue, writing};
+
+pub use kept::{
+    NAME, assign_context, check_context, current, is_current, sealed, show_context, tell_workers,
+};
 
 /// Who this transaction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,29 +230,10 @@ fn optional<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Optio
     }
 }
 
-/// The setting that holds it.
-pub const NAME: &CStr = c"pg_tenancy.context";
-
 thread_local! {
-    static CURRENT: Cell<Option<Context>> = const { Cell::new(None) };
-    /// For a context that came out of a capsule.
-    static SEALED: RefCell<Option<Sealed>> = const { RefCell::new(None) };
-    static IS_WRITING: Cell<bool> = const { Cell::new(false) };
-    /// What is being written, so that it need not be read again at once.
-    static WRITTEN: Cell<Option<Context>> = const { Cell::new(None) };
     /// The tenant that this transaction entered first; a rollback to a savepoint
     /// takes the context away, and not this.
     static FIRST_TENANT: Cell<Option<Uuid>> = const { Cell::new(None) };
-}
-
-/// The context that this transaction has entered, if any.
-pub fn current() -> Option<Context> {
-    CURRENT.get()
-}
-
-/// What a capsule added to it, if it came out of one.
-pub fn sealed() -> Option<Sealed> {
-    SEALED.with_borrow(Clone::clone)
 }
 
 /// Whether this transaction has entered a tenant, also if a rollback to a savepoint has
@@ -266,7 +246,7 @@ pub fn has_entered() -> bool {
 /// person in the same tenant again is no change, anything else is TN003, and so is
 /// a capsule for another purpose.
 pub fn set(context: Context, sealed: Option<&Sealed>) -> Result<(), Fault> {
-    if let Some(current) = CURRENT.get() {
+    if let Some(current) = current() {
         let purpose = sealed.and_then(|sealed| sealed.purpose.as_deref());
         let is_same = current.is_same_as(context)
             && (purpose.is_none() || purpose == self::sealed().and_then(|s| s.purpose).as_deref());
@@ -275,8 +255,7 @@ pub fn set(context: Context, sealed: Option<&Sealed>) -> Result<(), Fault> {
     // A cursor that was opened before the savepoint goes on with the first
     // tenant's rows. Who bypasses row-level security sees them anyway, and may try
     // several tenants in one transaction, as assert_isolated() does.
-    // SAFETY: reads a global of this backend.
-    let is_bound = !unsafe { pg_sys::GetSessionUserIsSuperuser() };
+    let is_bound = !backend::is_superusers();
     let first = FIRST_TENANT.get();
     if is_bound && first.is_some_and(|first| first != context.tenant_id) {
         return Err(another());
@@ -288,15 +267,7 @@ pub fn set(context: Context, sealed: Option<&Sealed>) -> Result<(), Fault> {
     if context.is_read_only {
         writing::refuse_to_enter_while_writing()?;
     }
-    let mut text = context.write();
-    if let Some(sealed) = sealed {
-        text = format!("{text}/{}", sealed.write());
-    }
-    let text = std::ffi::CString::new(text).map_err(|_| Fault::internal("a context with a NUL"))?;
-    {
-        let _writing = Writing::start(context, sealed);
-        set_local(NAME, &text, pg_sys::GucContext::PGC_SUSET);
-    }
+    kept::keep(context, sealed, is_bound)?;
     // PostgreSQL's own switch, which holds for every statement, function and table,
     // and can't be turned back: not by SET once a query has run, as the one that
     // enters has, and not by RESET (see `read_only`).
@@ -330,7 +301,7 @@ fn set_local(name: &CStr, value: &CStr, context: pg_sys::GucContext::Type) {
 
 /// The fault for a write in a transaction that can only read, if it is one.
 pub fn refuse_to_write_if_read_only() -> Result<(), Fault> {
-    let Some(context) = CURRENT.get().filter(|context| context.is_read_only) else {
+    let Some(context) = current().filter(|context| context.is_read_only) else {
         return Ok(());
     };
     let fault = match context.proof {
@@ -351,55 +322,12 @@ fn another() -> Fault {
 }
 
 /// For the end of a transaction: the next one may enter any tenant.
-pub fn forget_first() {
+pub fn forget() {
+    kept::forget();
     FIRST_TENANT.set(None);
 }
 
-/// While one of these lives, the check hook lets a value pass.
-struct Writing;
-
-impl Writing {
-    fn start(context: Context, sealed: Option<&Sealed>) -> Self {
-        IS_WRITING.set(true);
-        WRITTEN.set(sealed.is_none().then_some(context));
-        Self
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        IS_WRITING.set(false);
-        WRITTEN.set(None);
-    }
-}
-
-/// The check hook of the setting.
-#[pg_guard]
-pub unsafe extern "C-unwind" fn check_context(
-    value: *mut *mut c_char,
-    _extra: *mut *mut c_void,
-    _source: pg_sys::GucSource::Type,
-) -> bool {
-    // SAFETY: PostgreSQL passes a C string or null; in a parallel worker the
-    // value is the leader's own, which was checked there.
-    unsafe {
-        let is_unset = (*value).is_null() || **value == 0;
-        is_unset || IS_WRITING.get() || pg_sys::InitializingParallelWorker
-    }
-}
-
-/// The assign hook of the setting.
-#[pg_guard]
-pub unsafe extern "C-unwind" fn assign_context(value: *const c_char, _extra: *mut c_void) {
-    // SAFETY: a C string or null.
-    let text = unsafe { (!value.is_null()).then(|| CStr::from_ptr(value)) };
-    let read = match WRITTEN.get() {
-        Some(context) => Some((context, None)),
-        None => text.and_then(|text| Context::parse(text.to_str().ok()?)),
-    };
-    let (context, sealed) = read.map_or((None, None), |(context, sealed)| (Some(context), sealed));
-    read_only::pin(context.is_some_and(|context| context.is_read_only));
-    CURRENT.set(context);
-    SEALED.set(sealed);
-    readers::forget_datum();
+/// For the end of a savepoint of that nesting level, by an error or not.
+pub fn end_of_savepoint(level: i32, by_an_error: bool) {
+    kept::end_of_savepoint(level, by_an_error);
 }

@@ -13,7 +13,7 @@ use crate::committed::told;
 use crate::fault::Fault;
 use crate::residue::{self, Kind};
 use crate::settings;
-use crate::{context, late, objects, rows, soft_delete, writing};
+use crate::{backend, context, late, objects, rows, soft_delete, writing};
 
 thread_local! {
     static NEXT_UTILITY: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
@@ -81,13 +81,18 @@ unsafe extern "C-unwind" fn on_utility(
         if let Err(fault) = look_at(node) {
             fault.raise();
         }
+        if builds_an_index(node)
+            && let Err(fault) = context::tell_workers()
+        {
+            fault.raise();
+        }
         let before = (objects::is_dropped_at_commit(), IS_EXPLAINING.get());
         // A key or a serial column of such a table is made by a statement within.
         let is_part = context == pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND;
         objects::set_dropped_at_commit(drops_at_commit(node) || (is_part && before.0));
         if !before.1 && is_guarded_explain(node) {
             IS_EXPLAINING.set(true);
-            EXPLAINING_SINCE.set(pg_sys::GetCurrentTransactionNestLevel());
+            EXPLAINING_SINCE.set(backend::nesting_level());
         }
 
         let next = NEXT_UTILITY.get();
@@ -119,6 +124,20 @@ unsafe extern "C-unwind" fn on_utility(
             fault.raise();
         }
     }
+}
+
+/// Whether it may start workers of its own; those of queries are `writing`'s.
+unsafe fn builds_an_index(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: a node.
+    matches!(
+        unsafe { (*node).type_ },
+        pg_sys::NodeTag::T_IndexStmt
+            | pg_sys::NodeTag::T_ReindexStmt
+            | pg_sys::NodeTag::T_AlterTableStmt
+            | pg_sys::NodeTag::T_ClusterStmt
+            | pg_sys::NodeTag::T_RefreshMatViewStmt
+            | pg_sys::NodeTag::T_VacuumStmt
+    )
 }
 
 unsafe fn look_at(node: *mut pg_sys::Node) -> Result<(), Fault> {
@@ -177,7 +196,7 @@ unsafe fn is_guarded_explain(node: *mut pg_sys::Node) -> bool {
     unsafe {
         (*node).type_ == pg_sys::NodeTag::T_ExplainStmt
             && settings::is_explain_refused()
-            && !pg_sys::has_bypassrls_privilege(pg_sys::GetUserId())
+            && !pg_sys::has_bypassrls_privilege(backend::role())
     }
 }
 
@@ -224,7 +243,7 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _argu
         IS_EXPLAINING.set(false);
         objects::forget();
         residue::forget();
-        context::forget_first();
+        context::forget();
         writing::forget();
         late::forget();
         soft_delete::hide();
@@ -246,13 +265,16 @@ unsafe extern "C-unwind" fn on_subtransaction(
     _parent: pg_sys::SubTransactionId,
     _argument: *mut c_void,
 ) {
+    let level = backend::nesting_level();
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB {
+        context::end_of_savepoint(level, false);
+    }
     // An error has passed over what would have ended these.
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        context::end_of_savepoint(level, true);
         forget_what_may_be_missed();
         objects::set_dropped_at_commit(false);
         soft_delete::hide();
-        // SAFETY: reads the state of this backend.
-        let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
         writing::forget_since(level);
         // Unless the savepoint was within what is explained.
         if level <= EXPLAINING_SINCE.get() {

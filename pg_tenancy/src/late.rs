@@ -11,6 +11,7 @@ use std::ffi::c_int;
 
 use pgrx::pg_sys;
 
+use crate::backend;
 use crate::boundary_first::{current_tenant_id, put_first};
 use crate::context;
 use crate::fault::Fault;
@@ -108,7 +109,7 @@ unsafe fn is_late(plan: *mut pg_sys::PlannedStmt) -> bool {
     // SAFETY: a plan; then look-ups in the caches of the catalog.
     unsafe {
         (*plan).jitFlags & MARK == 0
-            && !pg_sys::has_bypassrls_privilege(pg_sys::GetUserId())
+            && !pg_sys::has_bypassrls_privilege(backend::role())
             && calls(plan, current_tenant_id())
             && has_policy_where(plan, |_| true)
     }

@@ -12,6 +12,7 @@
 mod function;
 
 mod audit;
+mod backend;
 mod boundary_first;
 mod capsule;
 mod committed;

@@ -10,6 +10,7 @@ use std::ffi::{c_char, c_int};
 
 use pgrx::{pg_guard, pg_sys};
 
+use crate::backend;
 use crate::{boundary_first, context, late, lean, met, settings, soft_delete, trust};
 
 thread_local! {
@@ -45,7 +46,7 @@ unsafe extern "C-unwind" fn on_planning(
     // passed on as they are.
     unsafe {
         let is_hidden = context::current().is_some() && settings::is_explain_refused();
-        if is_hidden && !pg_sys::has_bypassrls_privilege(pg_sys::GetUserId()) {
+        if is_hidden && !pg_sys::has_bypassrls_privilege(backend::role()) {
             pg_sys::Debug_print_plan = false;
         }
         soft_delete::prepare(query, text);

@@ -79,7 +79,7 @@ fn current_tenant_id(call: pg_sys::FunctionCallInfo) -> Answer {
 /// What `current_tenant_id()` answers: `None` for NULL.
 pub fn tenant_datum() -> Result<Option<pg_sys::Datum>, Fault> {
     let known = TENANT_DATUM.get();
-    if !known.is_null() {
+    if !known.is_null() && context::is_current() {
         return Ok(Some(pg_sys::Datum::from(known)));
     }
     let Some(context) = required()? else {

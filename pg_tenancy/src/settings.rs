@@ -101,7 +101,7 @@ pub fn define() {
             context_flags as c_int,
             Some(context::check_context),
             Some(context::assign_context),
-            None,
+            Some(context::show_context),
         );
         choice(
             c"pg_tenancy.missing_context",

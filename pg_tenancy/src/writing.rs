@@ -12,6 +12,7 @@ use std::ffi::c_int;
 
 use pgrx::{pg_guard, pg_sys};
 
+use crate::backend;
 use crate::context;
 use crate::fault::Fault;
 use crate::trust::length;
@@ -108,6 +109,11 @@ unsafe extern "C-unwind" fn on_run(
         if let Err(fault) = late::before_run(query) {
             fault.raise();
         }
+        if (*(*query).plannedstmt).parallelModeNeeded
+            && let Err(fault) = context::tell_workers()
+        {
+            fault.raise();
+        }
         let before = begin(query);
         match NEXT_RUN.get() {
             Some(next) => next(query, direction, count, is_once),
@@ -129,6 +135,11 @@ unsafe extern "C-unwind" fn on_run(
         if let Err(fault) = late::before_run(query) {
             fault.raise();
         }
+        if (*(*query).plannedstmt).parallelModeNeeded
+            && let Err(fault) = context::tell_workers()
+        {
+            fault.raise();
+        }
         let before = begin(query);
         match NEXT_RUN.get() {
             Some(next) => next(query, direction, count),
@@ -148,7 +159,7 @@ unsafe fn begin(query: *mut pg_sys::QueryDesc) -> Option<usize> {
             (*query).operation != pg_sys::CmdType::CMD_SELECT
                 || (*plan).hasModifyingCTE
                 || locks_rows(plan),
-            pg_sys::GetCurrentTransactionNestLevel(),
+            backend::nesting_level(),
         )
     };
     is_writing.then(|| {

@@ -24,6 +24,7 @@ use pgrx::{pg_guard, pg_sys};
 use uuid::Uuid;
 
 use super::place;
+use crate::backend;
 use crate::boundary_first::find_function;
 use crate::fault::Fault;
 use crate::function::Answer;
@@ -109,8 +110,7 @@ fn taken() -> u64 {
 /// Whether this transaction may have written rows that are nobody else's yet. They
 /// go with a rollback, of which nobody is told.
 pub fn has_written() -> bool {
-    // SAFETY: reads the state of this backend.
-    unsafe { pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId }
+    backend::has_transaction_id()
 }
 
 /// Asks PostgreSQL to pass it on, once per backend.

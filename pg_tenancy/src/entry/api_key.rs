@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::named::Named;
 use super::require_active;
+use crate::backend;
 use crate::committed::Question;
 use crate::context::{Context, Epochs, Proof, Role};
 use crate::fault::Fault;
@@ -94,7 +95,7 @@ fn can_write() -> bool {
     unsafe {
         !pg_sys::XactReadOnly
             && !pg_sys::RecoveryInProgress()
-            && !pg_sys::IsInParallelMode()
+            && !backend::is_in_parallel_mode()
             && pg_sys::XactIsoLevel != pg_sys::XACT_SERIALIZABLE as i32
     }
 }

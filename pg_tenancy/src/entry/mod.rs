@@ -18,6 +18,7 @@ use pgrx::pg_sys;
 use uuid::Uuid;
 
 use self::named::Named;
+use crate::backend;
 use crate::committed::Question;
 use crate::context::{self, Context, Epochs, Proof, Role, Sealed};
 use crate::fault::{self, Fault};
@@ -222,7 +223,7 @@ fn become_sealed(context: Context, sealed: Option<&Sealed>) -> Answer {
 fn warn_who_bypasses() {
     // SAFETY: look-ups in the role cache; within a definer function the outer
     // user is the caller.
-    let bypasses = unsafe { pg_sys::has_bypassrls_privilege(pg_sys::GetOuterUserId()) };
+    let bypasses = unsafe { pg_sys::has_bypassrls_privilege(backend::outer_role()) };
     if bypasses {
         fault::warn(
             "01000",

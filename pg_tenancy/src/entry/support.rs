@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::named::Named;
 use super::require_active;
+use crate::backend;
 use crate::committed::Question;
 use crate::context::{self, Context, Epochs, Proof, Role};
 use crate::fault::Fault;
@@ -108,7 +109,7 @@ fn look_up(proof: &str) -> Result<Option<Access>, Fault> {
 fn is_committed(made_by: u32) -> bool {
     // SAFETY: reads the state of this backend.
     unsafe {
-        pg_sys::GetSessionUserIsSuperuser()
+        backend::is_superusers()
             || !pg_sys::TransactionIdIsCurrentTransactionId(pg_sys::TransactionId::from(made_by))
     }
 }

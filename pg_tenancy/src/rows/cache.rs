@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use pgrx::{pg_guard, pg_sys};
 
+use crate::backend;
 use crate::fault::Fault;
 use crate::rows::relation::{self, Relation, not_served};
 use crate::rows::served::Served;
@@ -42,8 +43,7 @@ thread_local! {
 /// The relation with that oid, locked until the transaction ends: its columns
 /// stay what they are. TN401 where the row functions can't serve it.
 pub fn find(oid: pg_sys::Oid, is_reading: bool) -> Result<&'static Relation, Fault> {
-    // SAFETY: reads a global of this backend.
-    let role = unsafe { pg_sys::GetUserId() };
+    let role = backend::role();
     let kinds = [pg_sys::RELKIND_RELATION, pg_sys::RELKIND_PARTITIONED_TABLE];
     loop {
         forget_what_changed();
@@ -87,8 +87,7 @@ unsafe fn still_known(known: *const Relation, is_reading: bool) -> Option<&'stat
 /// The relation that is served under that name, locked likewise. TN401 in the same
 /// words where there is none, none that may be served, or none that the role may read.
 pub fn find_resource(name: &str, is_reading: bool) -> Result<&'static Relation, Fault> {
-    // SAFETY: reads a global of this backend.
-    let role = unsafe { pg_sys::GetUserId() };
+    let role = backend::role();
     let kinds = [
         pg_sys::RELKIND_RELATION,
         pg_sys::RELKIND_PARTITIONED_TABLE,
@@ -139,7 +138,7 @@ fn lock(oid: pg_sys::Oid, is_reading: bool, kinds: &[u8]) -> bool {
     unsafe {
         let kind = pg_sys::get_rel_relkind(oid) as u8;
         let may_read = || {
-            let role = pg_sys::GetUserId();
+            let role = backend::role();
             let read = pg_sys::ACL_SELECT as pg_sys::AclMode;
             let any = pg_sys::AclMaskHow::ACLMASK_ANY;
             pg_sys::pg_class_aclcheck(oid, role, read) == pg_sys::AclResult::ACLCHECK_OK

@@ -77,6 +77,7 @@ unsafe extern "C-unwind" {
     ) -> bool;
     fn index_endscan(scan: pg_sys::IndexScanDesc);
     fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, last: c_int);
+    fn GetActiveSnapshot() -> pg_sys::Snapshot;
     fn ProcessInterrupts();
     fn palloc(size: usize) -> *mut u8;
     fn pfree(memory: *mut std::ffi::c_void);
@@ -173,7 +174,7 @@ unsafe fn scan(
         let scan = index_beginscan(
             table,
             index,
-            pg_sys::GetActiveSnapshot(),
+            GetActiveSnapshot(),
             #[cfg(feature = "pg18")]
             std::ptr::null_mut(),
             way.keys_number as c_int,

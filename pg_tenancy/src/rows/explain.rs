@@ -9,6 +9,7 @@ use std::ffi::c_void;
 
 use pgrx::pg_sys;
 
+use crate::backend;
 use crate::fault::{in_postgres_memory, reword, rewrite, sqlstate};
 use crate::rows::cursor::{HINT, MESSAGE};
 use crate::rows::relation::{Constraint, Relation};
@@ -67,8 +68,7 @@ impl Explaining {
                 arg: std::ptr::null_mut(),
             },
             work,
-            // SAFETY: reads the state of this backend.
-            level: unsafe { pg_sys::GetCurrentTransactionNestLevel() },
+            level: backend::nesting_level(),
         }
     }
 
@@ -95,7 +95,7 @@ unsafe extern "C-unwind" fn explain(explaining: *mut c_void) {
     // SAFETY: `start` put it there; PostgreSQL calls this while it raises.
     unsafe {
         let explaining = explaining.cast::<Explaining>();
-        if (*explaining).level != pg_sys::GetCurrentTransactionNestLevel() {
+        if (*explaining).level != backend::nesting_level() {
             return;
         }
         let code = pg_sys::geterrcode();

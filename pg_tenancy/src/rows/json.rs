@@ -33,15 +33,22 @@ impl Json {
     }
 
     /// Makes room for as many bytes more.
+    #[inline]
     pub fn reserve(&mut self, number: usize) {
-        let needed = self.length + number;
-        if needed > self.capacity {
-            self.capacity = needed.max(self.capacity * 2);
-            // SAFETY: it was palloc'd; PostgreSQL refuses more than a gigabyte.
-            self.memory = unsafe { repalloc(self.memory, self.capacity) };
+        if self.length + number > self.capacity {
+            self.grow(number);
         }
     }
 
+    #[cold]
+    fn grow(&mut self, number: usize) {
+        self.capacity = (self.length + number).max(self.capacity * 2);
+        // SAFETY: it was palloc'd; PostgreSQL refuses more than a gigabyte.
+        self.memory = unsafe { repalloc(self.memory, self.capacity) };
+    }
+
+    // Mostly of a length that is known here, so that nothing is called.
+    #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         // SAFETY: there is room, just made; nobody else has this memory.
@@ -68,13 +75,16 @@ impl Json {
         pg_sys::Datum::from(self.memory)
     }
 
-    pub fn display(&mut self, value: impl fmt::Display) {
-        // Writing to memory has no way to fail.
-        let _ = write!(self, "{value}");
+    pub fn number(&mut self, value: impl itoa::Integer) {
+        self.push(itoa::Buffer::new().format(value).as_bytes());
     }
 
-    pub fn quoted(&mut self, value: impl fmt::Display, end: &str) {
-        let _ = write!(self, "\"{value}{end}\"");
+    /// Of characters that need no escape.
+    #[inline]
+    pub fn quoted(&mut self, value: &[u8]) {
+        self.push(b"\"");
+        self.push(value);
+        self.push(b"\"");
     }
 
     /// A JSON string; what needs no escape is copied in runs.

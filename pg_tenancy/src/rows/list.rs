@@ -195,15 +195,15 @@ impl List {
             json.push(b"],");
             if let Some(page) = self.page {
                 json.push(b"\"page\":");
-                json.display(page);
+                json.number(page);
                 json.push(b",");
             }
             json.push(b"\"limit\":");
-            json.display(self.limit);
+            json.number(self.limit);
             if let Some(count) = self.count {
                 let total = count.count(relation);
                 json.push(b",\"total\":");
-                json.display(total.number);
+                json.number(total.number);
                 if total.is_estimate {
                     json.push(b",\"totalIsEstimate\":true");
                 }

@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_void};
 
 use pgrx::pg_sys;
 
+use crate::backend;
 use crate::fault::{in_postgres_memory, rewrite};
 use crate::rows::explain::is_about_a_value;
 use crate::rows::types::Kind;
@@ -45,7 +46,7 @@ impl Refusing {
     pub unsafe fn start(&mut self) {
         // SAFETY: the stack of this backend; `self` stays where it is.
         unsafe {
-            self.level = pg_sys::GetCurrentTransactionNestLevel();
+            self.level = backend::nesting_level();
             self.context.previous = pg_sys::error_context_stack;
             self.context.arg = (&raw mut *self).cast();
             pg_sys::error_context_stack = &raw mut self.context;
@@ -64,9 +65,7 @@ unsafe extern "C-unwind" fn refuse(refusing: *mut c_void) {
     // SAFETY: `start` put it there; PostgreSQL calls this while it raises.
     unsafe {
         let refusing = refusing.cast::<Refusing>();
-        if (*refusing).level == pg_sys::GetCurrentTransactionNestLevel()
-            && is_about_a_value(pg_sys::geterrcode())
-        {
+        if (*refusing).level == backend::nesting_level() && is_about_a_value(pg_sys::geterrcode()) {
             rewrite(
                 "TN405",
                 (*refusing).message,

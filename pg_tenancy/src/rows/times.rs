@@ -4,8 +4,6 @@
 //! after 9999 and the infinities have no ISO form of four digits: those are
 //! left to PostgreSQL's own output.
 
-use std::fmt;
-
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// A day and a time within it.
@@ -95,24 +93,31 @@ impl<const LENGTH: usize> Digits<LENGTH> {
         self.then(b'-');
         self.number(day.day, 2);
     }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text).unwrap_or_default()
-    }
 }
 
-impl fmt::Display for Day {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+impl Day {
+    pub fn digits(&self) -> [u8; 10] {
         let mut digits = Digits::<10>::new();
         digits.day(self);
-        formatter.write_str(digits.as_str())
+        digits.text
     }
 }
 
-impl fmt::Display for Instant {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+impl Instant {
+    pub fn digits(&self) -> [u8; 26] {
+        self.write::<26>().text
+    }
+
+    /// The same with a `Z` behind it.
+    pub fn utc(&self) -> [u8; 27] {
+        let mut digits = self.write::<27>();
+        digits.then(b'Z');
+        digits.text
+    }
+
+    fn write<const LENGTH: usize>(&self) -> Digits<LENGTH> {
         let (seconds, micros) = (self.micros / 1_000_000, self.micros % 1_000_000);
-        let mut digits = Digits::<26>::new();
+        let mut digits = Digits::new();
         digits.day(&self.day);
         digits.then(b'T');
         digits.number(seconds / 3600, 2);
@@ -123,6 +128,6 @@ impl fmt::Display for Instant {
         digits.then(b'.');
         // Always six digits, so that times sort as text.
         digits.number(micros, 6);
-        formatter.write_str(digits.as_str())
+        digits
     }
 }

@@ -22,6 +22,14 @@ unsafe extern "C-unwind" {
     fn pg_detoast_datum_packed(datum: *mut pg_sys::varlena) -> *mut pg_sys::varlena;
     fn pg_detoast_datum(datum: *mut pg_sys::varlena) -> *mut pg_sys::varlena;
     fn OidOutputFunctionCall(function: pg_sys::Oid, value: pg_sys::Datum) -> *mut std::ffi::c_char;
+    fn numeric_out(call: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
+    fn float8out(call: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
+    fn float4out(call: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
+    fn DirectFunctionCall1Coll(
+        function: unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum,
+        collation: pg_sys::Oid,
+        argument: pg_sys::Datum,
+    ) -> pg_sys::Datum;
     fn getTypeOutputInfo(oid: pg_sys::Oid, function: *mut pg_sys::Oid, is_varlena: *mut bool);
     fn get_typlenbyvalalign(
         oid: pg_sys::Oid,
@@ -106,32 +114,31 @@ impl Json {
                 Kind::Uuid => {
                     let id = uuid::Uuid::from_bytes(*value.cast_mut_ptr::<[u8; 16]>());
                     let mut text = [0; 36];
-                    self.push(b"\"");
-                    self.push(id.hyphenated().encode_lower(&mut text).as_bytes());
-                    self.push(b"\"");
+                    id.hyphenated().encode_lower(&mut text);
+                    self.quoted(&text);
                 }
                 Kind::Bool => self.push(if value.value() & 1 == 1 {
                     b"true"
                 } else {
                     b"false"
                 }),
-                Kind::Int16 => self.display(value.value() as i16),
-                Kind::Int32 => self.display(value.value() as i32),
-                Kind::Int64 => self.display(value.value() as i64),
+                Kind::Int16 => self.number(value.value() as i16),
+                Kind::Int32 => self.number(value.value() as i32),
+                Kind::Int64 => self.number(value.value() as i64),
                 Kind::TimestampTz => match times::instant(value.value() as i64) {
-                    Some(time) => self.quoted(time, "Z"),
+                    Some(time) => self.quoted(&time.utc()),
                     None => self.by_output(oid, value),
                 },
                 Kind::Timestamp => match times::instant(value.value() as i64) {
-                    Some(time) => self.quoted(time, ""),
+                    Some(time) => self.quoted(&time.digits()),
                     None => self.by_output(oid, value),
                 },
                 Kind::Date => match times::day(value.value() as i32) {
-                    Some(day) => self.quoted(day, ""),
+                    Some(day) => self.quoted(&day.digits()),
                     None => self.by_output(oid, value),
                 },
                 Kind::Float | Kind::Numeric => {
-                    let text = output(oid, value);
+                    let text = number(oid, value);
                     // NaN and the infinities are no numbers in JSON.
                     if text.last().is_some_and(u8::is_ascii_digit) {
                         self.push(text);
@@ -226,6 +233,20 @@ unsafe fn content<'row>(value: pg_sys::Datum) -> &'row [u8] {
             pgrx::vardata_any(varlena).cast::<u8>(),
             pgrx::varsize_any_exhdr(varlena),
         )
+    }
+}
+
+/// The same for PostgreSQL's own types of numbers, whose function need not be looked up.
+unsafe fn number<'row>(oid: pg_sys::Oid, value: pg_sys::Datum) -> &'row [u8] {
+    let function = match oid {
+        pg_sys::NUMERICOID => numeric_out,
+        pg_sys::FLOAT8OID => float8out,
+        _ => float4out,
+    };
+    // SAFETY: as `output`.
+    unsafe {
+        let text = DirectFunctionCall1Coll(function, pg_sys::InvalidOid, value);
+        std::ffi::CStr::from_ptr(text.cast_mut_ptr()).to_bytes()
     }
 }
 

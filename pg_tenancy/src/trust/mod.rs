@@ -21,6 +21,7 @@ mod vetted;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
+use crate::backend;
 use crate::boundary_first::find_function;
 use crate::function::{Answer, null, text_argument, text_datum};
 use crate::settings;
@@ -168,7 +169,7 @@ unsafe fn check_patterns_late(cells: *mut pg_sys::List) -> bool {
         let check = find_function(c"tenancy_private", c"like_pattern", &[pg_sys::TEXTOID]);
         let execute = pg_sys::ACL_EXECUTE as pg_sys::AclMode;
         if check == pg_sys::InvalidOid
-            || pg_sys::pg_proc_aclcheck(check, pg_sys::GetUserId(), execute)
+            || pg_sys::pg_proc_aclcheck(check, backend::role(), execute)
                 != pg_sys::AclResult::ACLCHECK_OK
         {
             return false;

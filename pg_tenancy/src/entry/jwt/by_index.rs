@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::known::SECONDS_TO_2000;
 use super::look_up::{Found, Standing, moment};
+use crate::backend;
 use crate::committed::by_key::{ByKey, Moment, Row, Unsuited};
 use crate::committed::place::Place;
 use crate::committed::told::Telling;
@@ -146,8 +147,7 @@ fn find_session(
     now: &Moment,
 ) -> Result<Option<i64>, Unsuited> {
     let session = SESSIONS.find(now, &[datum(tenant_id), datum(session_id)])?;
-    // SAFETY: reads the clock.
-    let clock = unsafe { pg_sys::GetCurrentTimestamp() };
+    let clock = backend::now();
     Ok(session.and_then(|row| {
         let is_theirs = user_id.is_some() && row.uuid(0) == user_id;
         let lives = is_theirs && row.time(1).is_none();

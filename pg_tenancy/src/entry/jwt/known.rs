@@ -15,9 +15,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 use aws_lc_rs::digest::{SHA256, digest as sha256};
-use pgrx::pg_sys;
 use uuid::Uuid;
 
+use crate::backend;
 use crate::committed::told::{self, Heard};
 use crate::context::Context;
 use crate::entry::named::Named;
@@ -101,8 +101,7 @@ impl Known {
     fn is_good(&self) -> bool {
         let context = &self.context;
         let ids = [Some(context.tenant_id), context.user_id, context.session_id];
-        // SAFETY: reads the clock.
-        let now = unsafe { pg_sys::GetCurrentTimestamp() };
+        let now = backend::now();
         let seconds = now.div_euclid(1_000_000) + SECONDS_TO_2000;
         self.heard == Heard::of(ids)
             && u64::try_from(seconds).is_ok_and(|seconds| self.good.contains(&seconds))

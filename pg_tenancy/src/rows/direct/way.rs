@@ -10,6 +10,7 @@ use std::ffi::c_int;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
+use crate::backend;
 use crate::boundary_first::current_tenant_id;
 use crate::rows::plan::{Bound, Plan};
 use crate::rows::relation::Relation;
@@ -389,7 +390,7 @@ unsafe fn value(
 unsafe fn may_call(function: pg_sys::Oid) -> bool {
     // SAFETY: a look-up in the caches of the catalog.
     unsafe {
-        let role = pg_sys::GetUserId();
+        let role = backend::role();
         let execute = pg_sys::ACL_EXECUTE as pg_sys::AclMode;
         #[cfg(feature = "pg15")]
         let answer = pg_sys::pg_proc_aclcheck(function, role, execute);
