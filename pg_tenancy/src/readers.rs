@@ -4,11 +4,11 @@
 //! the way.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::ffi::CStr;
 use std::ptr;
 
 use pgrx::pg_sys;
+use rustc_hash::FxHashSet;
 use uuid::Uuid;
 
 use crate::context::{self, Context, Epochs, Proof};
@@ -22,7 +22,7 @@ thread_local! {
     /// Every tenant's id that this backend has told. A datum points to one, and may
     /// be kept longer than its transaction (an argument of a procedure that commits),
     /// so none is ever freed or changed: 16 bytes and an entry for each tenant.
-    static TOLD: RefCell<HashSet<&'static [u8; 16]>> = RefCell::default();
+    static TOLD: RefCell<FxHashSet<&'static [u8; 16]>> = RefCell::default();
 }
 
 /// For when the context changes.

@@ -5,9 +5,9 @@
 //! the transaction, so that a `&'static Relation` never dangles within one.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
 
 use pgrx::{pg_guard, pg_sys};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::backend;
 use crate::fault::Fault;
@@ -17,16 +17,16 @@ use crate::rows::served::Served;
 #[derive(Default)]
 struct Known {
     /// By its oid and the role.
-    relations: HashMap<(pg_sys::Oid, pg_sys::Oid), *const Relation>,
+    relations: FxHashMap<(pg_sys::Oid, pg_sys::Oid), *const Relation>,
     /// By the role and its name.
-    resources: HashMap<pg_sys::Oid, HashMap<String, *const Relation>>,
+    resources: FxHashMap<pg_sys::Oid, FxHashMap<String, *const Relation>>,
     /// All relations on which these rest.
-    rests_on: HashSet<pg_sys::Oid>,
+    rests_on: FxHashSet<pg_sys::Oid>,
 }
 
 impl Known {
     fn all(&self) -> impl Iterator<Item = *const Relation> {
-        let resources = self.resources.values().flat_map(HashMap::values);
+        let resources = self.resources.values().flat_map(FxHashMap::values);
         self.relations.values().chain(resources).copied()
     }
 }

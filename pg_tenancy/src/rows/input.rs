@@ -17,6 +17,8 @@ use crate::rows::types::Kind;
 
 /// More than a table has columns.
 const MOST_MEMBERS: usize = 2_000;
+/// So many are compared, more are looked up.
+const FEW: usize = 32;
 /// Each step of a row makes a copy of it.
 const LONGEST: usize = 32 << 20;
 /// That are inserted at once.
@@ -133,7 +135,15 @@ pub fn object(json: &str) -> Result<Vec<(String, Box<RawValue>)>, Fault> {
                 if members.len() == MOST_MEMBERS {
                     return Err(M::Error::custom("too many members"));
                 }
-                if !names.insert(name.clone()) {
+                let is_known = if members.len() < FEW {
+                    members.iter().any(|(known, _)| *known == name)
+                } else {
+                    if names.is_empty() {
+                        names.extend(members.iter().map(|(known, _)| known.clone()));
+                    }
+                    !names.insert(name.clone())
+                };
+                if is_known {
                     while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                     return Ok(Err(name));
                 }

@@ -9,10 +9,10 @@
 //! guard, and nothing that has a destructor is alive while it runs.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_long};
 
 use pgrx::pg_sys;
+use rustc_hash::FxHashMap;
 
 use crate::fault::Fault;
 use crate::rows::columns::Columns;
@@ -30,7 +30,7 @@ use crate::soft_delete;
 const MOST_PLANS: usize = 256;
 
 #[derive(Default)]
-pub struct Plans(RefCell<HashMap<Shape, Box<Plan>>>);
+pub struct Plans(RefCell<FxHashMap<Shape, Box<Plan>>>);
 
 /// A kept plan of one statement.
 pub struct Plan {

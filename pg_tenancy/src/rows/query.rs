@@ -194,7 +194,13 @@ fn number(name: &str, raw: &RawValue, most: i64) -> Result<i64, Fault> {
 
 /// A string's content, or the value as it is written.
 pub fn plain(raw: &RawValue) -> String {
-    serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().to_owned())
+    let text = raw.get();
+    // Nothing else begins so, and an error would be written in vain.
+    let content = text.starts_with('"').then(|| serde_json::from_str(text));
+    match content {
+        Some(Ok(content)) => content,
+        _ => text.to_owned(),
+    }
 }
 
 pub fn refused(name: &str, what: &str) -> Fault {
