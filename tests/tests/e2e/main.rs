@@ -26,6 +26,7 @@ mod hostile;
 mod idempotency;
 mod invitations;
 mod isolate;
+mod kept;
 mod keys;
 mod known_tokens;
 mod late;
