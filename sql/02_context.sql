@@ -2,10 +2,11 @@
  * The tenant context: who this transaction is, once, and never by a setting
  * that SQL could forge.
  *
- * It is held in the setting pg_tenancy.context, which only these functions can
- * write; PostgreSQL's own machinery for `set local` gives it the scope of the
- * transaction, of savepoints and of parallel workers. Everything here is in
- * Rust: pg_tenancy/src/context.rs and entry.rs.
+ * It is kept in the backend's memory, bound to the transaction's number and to the
+ * savepoint in which it was entered. The setting pg_tenancy.context shows it; only
+ * these functions can write that, and do where PostgreSQL's own machinery for settings
+ * has to carry it, to parallel workers above all. Everything here is in Rust:
+ * pg_tenancy/src/context.rs, context/kept.rs and entry/.
  */
 
 -- Policies call it directly, and not as (select …). The planner then asks it, too, and
