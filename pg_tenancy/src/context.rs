@@ -230,10 +230,10 @@ fn optional<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Optio
     }
 }
 
-thread_local! {
+single! {
     /// The tenant that this transaction entered first; a rollback to a savepoint
     /// takes the context away, and not this.
-    static FIRST_TENANT: Cell<Option<Uuid>> = const { Cell::new(None) };
+    static FIRST_TENANT: Cell<Option<Uuid>> = Cell::new(None);
 }
 
 /// Whether this transaction has entered a tenant, also if a rollback to a savepoint has

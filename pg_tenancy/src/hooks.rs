@@ -15,11 +15,11 @@ use crate::residue::{self, Kind};
 use crate::settings;
 use crate::{backend, context, late, objects, rows, soft_delete, writing};
 
-thread_local! {
-    static NEXT_UTILITY: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
-    static IS_EXPLAINING: Cell<bool> = const { Cell::new(false) };
+single! {
+    static NEXT_UTILITY: Cell<pg_sys::ProcessUtility_hook_type> = Cell::new(None);
+    static IS_EXPLAINING: Cell<bool> = Cell::new(false);
     /// How many savepoints there were when it began.
-    static EXPLAINING_SINCE: Cell<i32> = const { Cell::new(0) };
+    static EXPLAINING_SINCE: Cell<i32> = Cell::new(0);
 }
 
 /// Puts the hooks in place, once per backend.

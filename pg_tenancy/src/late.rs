@@ -21,9 +21,9 @@ use crate::trust::{self, length};
 /// in a field that goes with the plan's copies and to parallel workers.
 const MARK: c_int = 1 << 30;
 
-thread_local! {
+single! {
     /// This transaction has started a plan that was made too early.
-    static HAS_STARTED: Cell<bool> = const { Cell::new(false) };
+    static HAS_STARTED: Cell<bool> = Cell::new(false);
 }
 
 /// Once per backend, when the library is loaded: plans that are kept are made again.

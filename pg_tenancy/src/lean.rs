@@ -24,8 +24,8 @@ const MARK: c_int = 1 << 29;
 /// What only a copy of such a plan carries.
 const COPIED: c_int = 1 << 28;
 
-thread_local! {
-    static NEXT_END: Cell<pg_sys::ExecutorEnd_hook_type> = const { Cell::new(None) };
+single! {
+    static NEXT_END: Cell<pg_sys::ExecutorEnd_hook_type> = Cell::new(None);
 }
 
 /// Puts the hook in place, once per backend.

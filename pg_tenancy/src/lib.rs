@@ -9,6 +9,8 @@
 //! `rows::input`, `rows::query`, `rows::after` and `rows::cursor` have none.
 
 #[macro_use]
+mod single;
+#[macro_use]
 mod function;
 
 mod audit;

@@ -9,13 +9,13 @@ use pgrx::{pg_guard, pg_sys};
 use crate::fault::Fault;
 use crate::residue::{self, Kind};
 
-thread_local! {
-    static NEXT: Cell<pg_sys::object_access_hook_type> = const { Cell::new(None) };
+single! {
+    static NEXT: Cell<pg_sys::object_access_hook_type> = Cell::new(None);
     /// The statement that runs makes temporary tables that go at commit.
-    static IS_DROPPED_AT_COMMIT: Cell<bool> = const { Cell::new(false) };
-    static HAS_SEEN_SET_CONFIG: Cell<bool> = const { Cell::new(false) };
+    static IS_DROPPED_AT_COMMIT: Cell<bool> = Cell::new(false);
+    static HAS_SEEN_SET_CONFIG: Cell<bool> = Cell::new(false);
     /// What the statement has made, by catalog and oid.
-    static NEW: RefCell<Vec<(pg_sys::Oid, pg_sys::Oid)>> = const { RefCell::new(Vec::new()) };
+    static NEW: RefCell<Vec<(pg_sys::Oid, pg_sys::Oid)>> = RefCell::new(Vec::new());
 }
 
 /// Puts the hook in place, once per backend.

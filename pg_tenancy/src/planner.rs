@@ -13,8 +13,8 @@ use pgrx::{pg_guard, pg_sys};
 use crate::backend;
 use crate::{boundary_first, context, late, lean, met, settings, soft_delete, trust};
 
-thread_local! {
-    static NEXT: Cell<pg_sys::planner_hook_type> = const { Cell::new(None) };
+single! {
+    static NEXT: Cell<pg_sys::planner_hook_type> = Cell::new(None);
 }
 
 /// Puts the hook in place, once per backend.

@@ -13,10 +13,10 @@ use pgrx::pg_sys;
 
 const NAME: &CStr = c"transaction_read_only";
 
-thread_local! {
-    static SETTING: Cell<*mut pg_sys::config_bool> = const { Cell::new(ptr::null_mut()) };
+single! {
+    static SETTING: Cell<*mut pg_sys::config_bool> = Cell::new(ptr::null_mut());
     /// What a reset gave before; `None` while nothing is held.
-    static RESET_BEFORE: Cell<Option<bool>> = const { Cell::new(None) };
+    static RESET_BEFORE: Cell<Option<bool>> = Cell::new(None);
 }
 
 /// Holds it, or lets go. Called by the assign hook of the context, so it may not fail.

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use std::ptr;
 
 use pgrx::pg_sys;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use uuid::Uuid;
 
 use crate::context::{self, Context, Epochs, Proof};
@@ -16,13 +16,13 @@ use crate::fault::Fault;
 use crate::function::{Answer, null, text_datum, uuid_datum};
 use crate::settings;
 
-thread_local! {
+single! {
     /// The tenant's id of this context as a datum, made at the first reading.
-    static TENANT_DATUM: Cell<*const [u8; 16]> = const { Cell::new(ptr::null()) };
+    static TENANT_DATUM: Cell<*const [u8; 16]> = Cell::new(ptr::null());
     /// Every tenant's id that this backend has told. A datum points to one, and may
     /// be kept longer than its transaction (an argument of a procedure that commits),
     /// so none is ever freed or changed: 16 bytes and an entry for each tenant.
-    static TOLD: RefCell<FxHashSet<&'static [u8; 16]>> = RefCell::default();
+    static TOLD: RefCell<FxHashSet<&'static [u8; 16]>> = RefCell::new(FxHashSet::with_hasher(FxBuildHasher));
 }
 
 /// For when the context changes.

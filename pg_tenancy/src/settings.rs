@@ -224,8 +224,8 @@ unsafe fn words(
     }
 }
 
-thread_local! {
-    static TRUSTED: Cell<[bool; Group::ALL.len()]> = const { Cell::new([false; Group::ALL.len()]) };
+single! {
+    static TRUSTED: Cell<[bool; Group::ALL.len()]> = Cell::new([false; Group::ALL.len()]);
 }
 
 /// Which groups of operators are trusted, in the order of `Group::ALL`.

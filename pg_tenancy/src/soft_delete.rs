@@ -26,9 +26,9 @@ use crate::trust::{has_policy, length};
 const POLICY: &CStr = c"without_deleted";
 const COLUMN: &CStr = c"deleted_at";
 
-thread_local! {
+single! {
     /// The statement that sees deleted rows, and of which relation.
-    static SHOWN: RefCell<Option<Shown>> = const { RefCell::new(None) };
+    static SHOWN: RefCell<Option<Shown>> = RefCell::new(None);
 }
 
 struct Shown {

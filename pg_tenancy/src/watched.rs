@@ -9,9 +9,9 @@ use pgrx::pg_sys;
 /// Where the hooks of start, run, finish and end lead: 0 is nowhere.
 type Hooks = [usize; 4];
 
-thread_local! {
+single! {
     /// When ours were in place; `None` if others were there before.
-    static OURS: Cell<Option<Hooks>> = const { Cell::new(None) };
+    static OURS: Cell<Option<Hooks>> = Cell::new(None);
 }
 
 /// Puts our hooks in place, and remembers whether they are alone.

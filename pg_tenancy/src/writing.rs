@@ -18,12 +18,12 @@ use crate::fault::Fault;
 use crate::trust::length;
 use crate::{late, lean};
 
-thread_local! {
-    static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
-    static NEXT_RUN: Cell<pg_sys::ExecutorRun_hook_type> = const { Cell::new(None) };
+single! {
+    static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = Cell::new(None);
+    static NEXT_RUN: Cell<pg_sys::ExecutorRun_hook_type> = Cell::new(None);
     /// The statements that write and are under way, each as the number of savepoints
     /// there were when it started.
-    static WRITING: RefCell<Vec<i32>> = const { RefCell::new(Vec::new()) };
+    static WRITING: RefCell<Vec<i32>> = RefCell::new(Vec::new());
 }
 
 /// Puts the hooks in place, once per backend.

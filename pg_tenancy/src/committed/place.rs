@@ -44,8 +44,8 @@ pub struct Part {
     pub argument: usize,
 }
 
-thread_local! {
-    static CHANGES: Cell<u64> = const { Cell::new(0) };
+single! {
+    static CHANGES: Cell<u64> = Cell::new(0);
     static WATCHED: Cell<[pg_sys::Oid; MOST_TABLES]> =
         const { Cell::new([pg_sys::InvalidOid; MOST_TABLES]) };
 }

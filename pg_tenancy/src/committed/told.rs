@@ -36,11 +36,11 @@ const FIRST: u32 = 0xFFFF_F000;
 /// What concerns all ids.
 const ALL: u32 = FIRST + NUMBERS as u32;
 
-thread_local! {
-    static HEARD: [Cell<u32>; NUMBERS] = const { [const { Cell::new(0) }; NUMBERS] };
-    static HEARD_OF_ALL: Cell<u64> = const { Cell::new(0) };
+single! {
+    static HEARD: [Cell<u32>; NUMBERS] = [const { Cell::new(0) }; NUMBERS];
+    static HEARD_OF_ALL: Cell<u64> = Cell::new(0);
     /// How many messages had been taken when all of them had been heard.
-    static TAKEN: Cell<u64> = const { Cell::new(0) };
+    static TAKEN: Cell<u64> = Cell::new(0);
 }
 
 /// What a table's triggers must be, so that it tells.
@@ -66,8 +66,7 @@ impl Heard {
         Self {
             changes: place::changes(),
             of_all: HEARD_OF_ALL.get(),
-            of_ids: HEARD
-                .with(|heard| ids.map(|id| id.map_or(0, |id| heard[number(id.as_bytes())].get()))),
+            of_ids: ids.map(|id| id.map_or(0, |id| HEARD[number(id.as_bytes())].get())),
         }
     }
 }
@@ -126,10 +125,8 @@ unsafe extern "C-unwind" fn on_change(_argument: pg_sys::Datum, relation: pg_sys
     place::hear(relation);
     let oid = relation.to_u32();
     if (FIRST..ALL).contains(&oid) {
-        HEARD.with(|heard| {
-            let heard = &heard[(oid - FIRST) as usize];
-            heard.set(heard.get().wrapping_add(1));
-        });
+        let heard = &HEARD[(oid - FIRST) as usize];
+        heard.set(heard.get().wrapping_add(1));
     } else if oid == ALL || relation == pg_sys::InvalidOid {
         HEARD_OF_ALL.set(HEARD_OF_ALL.get() + 1);
     }

@@ -45,19 +45,19 @@ struct Own {
     level: i32,
 }
 
-thread_local! {
-    static SETTING: Cell<Setting> = const { Cell::new(Setting::Nothing) };
-    static OWN: Cell<Option<Own>> = const { Cell::new(None) };
+single! {
+    static SETTING: Cell<Setting> = Cell::new(Setting::Nothing);
+    static OWN: Cell<Option<Own>> = Cell::new(None);
     /// What follows from these two: the context, and to which transaction it is bound; 0
     /// where PostgreSQL sees to that.
-    static CURRENT: Cell<Option<Context>> = const { Cell::new(None) };
-    static BOUND_TO: Cell<u32> = const { Cell::new(0) };
+    static CURRENT: Cell<Option<Context>> = Cell::new(None);
+    static BOUND_TO: Cell<u32> = Cell::new(0);
     /// For a context that came out of a capsule.
-    static SEALED: RefCell<Option<Sealed>> = const { RefCell::new(None) };
-    static IS_WRITING: Cell<bool> = const { Cell::new(false) };
+    static SEALED: RefCell<Option<Sealed>> = RefCell::new(None);
+    static IS_WRITING: Cell<bool> = Cell::new(false);
     /// What is being written, so that it need not be read again at once.
-    static WRITTEN: Cell<Option<Context>> = const { Cell::new(None) };
-    static SHOWN: RefCell<CString> = RefCell::default();
+    static WRITTEN: Cell<Option<Context>> = Cell::new(None);
+    static SHOWN: RefCell<Option<CString>> = RefCell::new(None);
 }
 
 /// The context that this transaction has entered, if any.
@@ -237,7 +237,8 @@ pub unsafe extern "C-unwind" fn show_context() -> *const c_char {
     });
     let text = current().map_or(String::new(), |context| context.write() + &sealed);
     SHOWN.with_borrow_mut(|shown| {
-        *shown = CString::new(text).unwrap_or_default();
-        shown.as_ptr()
+        shown
+            .insert(CString::new(text).unwrap_or_default())
+            .as_ptr()
     })
 }

@@ -6,10 +6,10 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-thread_local! {
+single! {
     /// Settings that were changed for the session before the context was set, or
     /// before the first change that this transaction made in it.
-    static BEFORE: RefCell<Option<Vec<Setting>>> = const { RefCell::new(None) };
+    static BEFORE: RefCell<Option<Vec<Setting>>> = RefCell::new(None);
 }
 
 #[derive(PartialEq)]

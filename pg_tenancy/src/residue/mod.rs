@@ -74,14 +74,14 @@ impl Allowed {
     }
 }
 
-thread_local! {
-    static ALLOWED: Cell<Allowed> = const { Cell::new(Allowed(0)) };
+single! {
+    static ALLOWED: Cell<Allowed> = Cell::new(Allowed(0));
     /// What may be on the connection: at first, whatever can be looked for.
-    static SUSPECTED: Cell<Allowed> = const { Cell::new(LOOKED_FOR) };
+    static SUSPECTED: Cell<Allowed> = Cell::new(LOOKED_FOR);
     /// What a hook has seen being made in this transaction.
-    static SEEN: Cell<Allowed> = const { Cell::new(Allowed(0)) };
+    static SEEN: Cell<Allowed> = Cell::new(Allowed(0));
     /// The library came in this transaction, in the middle of a statement.
-    static IS_FIRST: Cell<bool> = const { Cell::new(true) };
+    static IS_FIRST: Cell<bool> = Cell::new(true);
 }
 
 const LOOKED_FOR: Allowed = Allowed(

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 
 use pgrx::{pg_guard, pg_sys};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use crate::backend;
 use crate::fault::Fault;
@@ -31,13 +31,17 @@ impl Known {
     }
 }
 
-thread_local! {
-    static KNOWN: RefCell<Known> = RefCell::default();
+single! {
+    static KNOWN: RefCell<Known> = RefCell::new(Known {
+        relations: FxHashMap::with_hasher(FxBuildHasher),
+        resources: FxHashMap::with_hasher(FxBuildHasher),
+        rests_on: FxHashSet::with_hasher(FxBuildHasher),
+    });
     /// Out of KNOWN, and freed when the transaction ends.
-    static RETIRED: RefCell<Vec<*const Relation>> = const { RefCell::new(Vec::new()) };
-    static HAS_CHANGED: Cell<bool> = const { Cell::new(false) };
+    static RETIRED: RefCell<Vec<*const Relation>> = RefCell::new(Vec::new());
+    static HAS_CHANGED: Cell<bool> = Cell::new(false);
     /// One is being read, and isn't in KNOWN yet. Stays set after an error.
-    static IS_DESCRIBING: Cell<bool> = const { Cell::new(false) };
+    static IS_DESCRIBING: Cell<bool> = Cell::new(false);
 }
 
 /// The relation with that oid, locked until the transaction ends: its columns
@@ -190,12 +194,12 @@ pub fn watch_catalog() {
 // PostgreSQL calls these at any moment, so they take no lock and free nothing.
 #[pg_guard]
 unsafe extern "C-unwind" fn on_relation_change(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
-    let is_known = KNOWN.try_with(|known| {
-        known
+    // In use, it is asked nothing.
+    let is_known = relation == pg_sys::InvalidOid
+        || KNOWN
             .try_borrow()
-            .is_ok_and(|known| relation == pg_sys::InvalidOid || known.rests_on.contains(&relation))
-    });
-    if IS_DESCRIBING.get() || is_known.unwrap_or(true) {
+            .is_ok_and(|known| known.rests_on.contains(&relation));
+    if IS_DESCRIBING.get() || is_known {
         HAS_CHANGED.set(true);
     }
 }

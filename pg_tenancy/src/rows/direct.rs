@@ -84,8 +84,8 @@ unsafe extern "C-unwind" {
 }
 
 #[cfg(any(test, feature = "pg_test"))]
-thread_local! {
-    static WALKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+single! {
+    static WALKS: std::cell::Cell<u64> = std::cell::Cell::new(0);
 }
 
 /// How many statements of this connection were run so.

@@ -36,10 +36,13 @@ struct Known {
     valid_until: Option<i64>,
 }
 
+single! {
+    static KNOWN: RefCell<Vec<Known>> = RefCell::new(Vec::new());
+    static TABLE: Cell<pg_sys::Oid> = Cell::new(pg_sys::InvalidOid);
+    static HAS_CHANGED: Cell<bool> = Cell::new(false);
+}
+
 thread_local! {
-    static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
-    static TABLE: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
-    static HAS_CHANGED: Cell<bool> = const { Cell::new(false) };
     static PLAN: Cell<pg_sys::SPIPlanPtr> = const { Cell::new(std::ptr::null_mut()) };
 }
 

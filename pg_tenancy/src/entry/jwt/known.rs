@@ -41,9 +41,9 @@ struct Known {
 
 type Half = HashMap<Digest, Known, BuildHasherDefault<OfDigest>>;
 
-thread_local! {
-    static NEWER: RefCell<Half> = RefCell::default();
-    static OLDER: RefCell<Half> = RefCell::default();
+single! {
+    static NEWER: RefCell<Half> = RefCell::new(Half::with_hasher(BuildHasherDefault::new()));
+    static OLDER: RefCell<Half> = RefCell::new(Half::with_hasher(BuildHasherDefault::new()));
 }
 
 pub fn digest(token: &str) -> Digest {
@@ -68,7 +68,7 @@ pub fn find(digest: &Digest, named: &Named) -> Option<Context> {
         let known = half.get(digest)?;
         (known.is_good() && known.is_named(named)).then_some(known.context)
     };
-    NEWER.with(found).or_else(|| OLDER.with(found))
+    found(&NEWER).or_else(|| found(&OLDER))
 }
 
 pub fn keep(
