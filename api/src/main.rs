@@ -12,7 +12,12 @@ use api::db::Verdict;
 use api::settings::{Limits, Settings};
 use api::{keeper, log, routes, serve, trace, watcher};
 use clap::Parser;
+use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
+
+/// A request takes some hundred pieces of memory.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A collector that is away keeps no process alive.
 const LAST_SPANS: Duration = Duration::from_secs(3);
