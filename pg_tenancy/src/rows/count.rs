@@ -13,7 +13,7 @@ use pgrx::pg_sys;
 use crate::fault::Fault;
 use crate::rows::bind::{Unread, bind};
 use crate::rows::filter::Condition;
-use crate::rows::plan::{self, Bound};
+use crate::rows::plan::{self, Bound, GetCachedPlan, ReleaseCachedPlan};
 use crate::rows::relation::Relation;
 use crate::rows::statement::{Shape, Verb};
 
@@ -133,13 +133,6 @@ fn round(estimate: f64) -> i64 {
 
 unsafe extern "C-unwind" {
     fn makeParamList(number: c_int) -> pg_sys::ParamListInfo;
-    fn GetCachedPlan(
-        source: *mut pg_sys::CachedPlanSource,
-        params: pg_sys::ParamListInfo,
-        owner: pg_sys::ResourceOwner,
-        environment: *mut pg_sys::QueryEnvironment,
-    ) -> *mut pg_sys::CachedPlan;
-    fn ReleaseCachedPlan(plan: *mut pg_sys::CachedPlan, owner: pg_sys::ResourceOwner);
 }
 
 /// How many rows PostgreSQL expects from a `Verb::Expect`, planned for this moment.

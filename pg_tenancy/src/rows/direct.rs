@@ -20,7 +20,7 @@ use pgrx::pg_sys;
 
 use crate::readers;
 use crate::rows::explain::Explaining;
-use crate::rows::plan::{Bound, Plan};
+use crate::rows::plan::{Bound, GetCachedPlan, Plan, ReleaseCachedPlan};
 use crate::rows::reader::Reader;
 use crate::rows::relation::Relation;
 use crate::rows::statement::Verb;
@@ -31,13 +31,6 @@ pub use way::Known;
 use way::{Value, Way};
 
 unsafe extern "C-unwind" {
-    fn GetCachedPlan(
-        source: *mut pg_sys::CachedPlanSource,
-        params: pg_sys::ParamListInfo,
-        owner: pg_sys::ResourceOwner,
-        environment: *mut pg_sys::QueryEnvironment,
-    ) -> *mut pg_sys::CachedPlan;
-    fn ReleaseCachedPlan(plan: *mut pg_sys::CachedPlan, owner: pg_sys::ResourceOwner);
     #[cfg(feature = "pg15")]
     fn ExecCheckRTPerms(table: *mut pg_sys::List, raises: bool) -> bool;
     #[cfg(not(feature = "pg15"))]

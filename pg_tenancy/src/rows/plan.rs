@@ -143,6 +143,13 @@ unsafe extern "C-unwind" {
         count: c_long,
     ) -> c_int;
     fn SPI_finish() -> c_int;
+    pub fn GetCachedPlan(
+        source: *mut pg_sys::CachedPlanSource,
+        params: pg_sys::ParamListInfo,
+        owner: pg_sys::ResourceOwner,
+        environment: *mut pg_sys::QueryEnvironment,
+    ) -> *mut pg_sys::CachedPlan;
+    pub fn ReleaseCachedPlan(plan: *mut pg_sys::CachedPlan, owner: pg_sys::ResourceOwner);
     fn SPI_plan_get_plan_sources(plan: pg_sys::SPIPlanPtr) -> *mut pg_sys::List;
     fn SPI_getbinval(
         tuple: pg_sys::HeapTuple,
