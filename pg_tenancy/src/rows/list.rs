@@ -30,38 +30,47 @@ pub fn answer(relation: &'static Relation, query: &str) -> Answer {
     Ok(unsafe { list.answer(relation) })
 }
 
-/// The row with that id and the fields and includes that a query asks for, or NULL.
-pub fn one(
-    call: pg_sys::FunctionCallInfo,
-    relation: &'static Relation,
-    id: &[String],
-    query: &str,
-) -> Answer {
-    let (unread, includes) = read_one(relation, id, query)?;
-    // SAFETY: what is alive here has no destructor.
-    unsafe {
-        let mut json = Json::new();
-        if run_one(relation, unread, includes, &mut json) {
-            return Ok(json.datum());
-        }
-        Ok(null(call))
-    }
+/// A row that is asked for, in PostgreSQL's memory.
+#[derive(Clone, Copy)]
+pub struct One {
+    unread: Unread,
+    includes: Includes,
 }
 
-fn read_one(
-    relation: &'static Relation,
-    id: &[String],
-    query: &str,
-) -> Result<(Unread, Includes), Fault> {
-    let query = Query::parse_of_one(relation, query)?;
-    let chosen = Chosen::of(relation, query.fields, &[], &query.includes);
-    let shape = Shape {
-        columns: chosen.columns(relation),
-        ..Shape::of(Verb::Get, &[])
-    };
-    let unread = bind(relation, shape, Vec::new(), id, &[])?;
-    let includes = Includes::bind(&query.includes, &chosen.places)?;
-    Ok((unread.telling(chosen.told), includes))
+impl One {
+    /// The row with that id, with the fields and includes that a query asks for.
+    pub fn read(relation: &'static Relation, id: &[String], query: &str) -> Result<Self, Fault> {
+        let query = Query::parse_of_one(relation, query)?;
+        let chosen = Chosen::of(relation, query.fields, &[], &query.includes);
+        let shape = Shape {
+            columns: chosen.columns(relation),
+            ..Shape::of(Verb::Get, &[])
+        };
+        let unread = bind(relation, shape, Vec::new(), id, &[])?;
+        Ok(Self {
+            unread: unread.telling(chosen.told),
+            includes: Includes::bind(&query.includes, &chosen.places)?,
+        })
+    }
+
+    /// The row, or NULL.
+    ///
+    /// # Safety
+    /// As `plan::run`.
+    pub unsafe fn answer(
+        self,
+        call: pg_sys::FunctionCallInfo,
+        relation: &'static Relation,
+    ) -> pg_sys::Datum {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut json = Json::new();
+            match run_one(relation, self.unread, self.includes, &mut json) {
+                true => json.datum(),
+                false => null(call),
+            }
+        }
+    }
 }
 
 /// The columns that a statement gives, of which the first ones are told.

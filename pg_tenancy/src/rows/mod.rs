@@ -54,6 +54,7 @@ use bind::{Unread, bind};
 use include::Includes;
 use input::Deed;
 use json::Json;
+use list::One;
 use relation::Relation;
 use statement::{Shape, Verb};
 
@@ -81,7 +82,9 @@ fn list_rows(call: pg_sys::FunctionCallInfo) -> Answer {
 
 fn get_row(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = relation_argument(call, Verb::Get)?;
-    list::one(call, relation, &one_id(call, relation)?, "{}")
+    let row = One::read(relation, &one_id(call, relation)?, "{}")?;
+    // SAFETY: the id went with that; what is alive here has no destructor.
+    Ok(unsafe { row.answer(call, relation) })
 }
 
 fn delete_row(call: pg_sys::FunctionCallInfo) -> Answer {
@@ -110,6 +113,7 @@ fn update_row(call: pg_sys::FunctionCallInfo) -> Answer {
     let id = one_id(call, relation)?;
     let values = input::fields(relation, text_argument(call, 2)?, Deed::Update)?;
     let unread = bind(relation, Shape::of(Verb::Update, &values), values, &id, &[])?;
+    drop(id);
     // SAFETY: as above.
     Ok(unsafe { one_row(call, relation, unread) })
 }

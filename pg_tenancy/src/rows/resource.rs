@@ -14,6 +14,7 @@ use crate::rows::explain::Explaining;
 use crate::rows::include::Includes;
 use crate::rows::input::{self, Deed};
 use crate::rows::json::Json;
+use crate::rows::list::One;
 use crate::rows::relation::Relation;
 use crate::rows::statement::{Shape, Verb};
 use crate::rows::tag::Tags;
@@ -51,8 +52,9 @@ fn list_resource(call: pg_sys::FunctionCallInfo) -> Answer {
 
 fn get_resource(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = resource(call, Verb::Get)?;
-    let id = id(call, relation)?;
-    list::one(call, relation, &id, text_argument(call, 2)?)
+    let row = One::read(relation, &id(call, relation)?, text_argument(call, 2)?)?;
+    // SAFETY: as above.
+    Ok(unsafe { row.answer(call, relation) })
 }
 
 fn insert_resource(call: pg_sys::FunctionCallInfo) -> Answer {

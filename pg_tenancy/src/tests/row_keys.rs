@@ -108,4 +108,36 @@ mod tests {
         let row = answer("select tenancy.get_row('tests.things', '7')");
         assert_eq!(row["note"], "seven");
     }
+
+    /// In kilobytes, what this process has in memory.
+    fn resident() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        number.expect("a size").parse().expect("a number")
+    }
+
+    #[pg_test]
+    fn an_id_that_is_refused_leaves_nothing_behind() {
+        let acme = things("id int", "id");
+        become_dba();
+        run("select tenancy.expose_table('tests.things', 'things')");
+        become_app_of(&acme);
+        for call in [
+            "tenancy.get_row('tests.things', repeat('x', 1000000))",
+            "tenancy.update_row('tests.things', repeat('x', 1000000), '{\"note\":\"y\"}')",
+            "tenancy.get_resource('things', array[repeat('x', 1000000)])",
+        ] {
+            let refuse = |times: usize| {
+                for _ in 0..times {
+                    assert_eq!(outcome(&format!("select {call}")), "TN405");
+                }
+            };
+            refuse(10);
+            let before = resident();
+            refuse(100);
+            let growth = resident().saturating_sub(before);
+            assert!(growth < 20_000, "{call}: {growth} kB");
+        }
+    }
 }
