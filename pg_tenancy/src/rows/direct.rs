@@ -71,6 +71,7 @@ unsafe extern "C-unwind" {
     fn index_endscan(scan: pg_sys::IndexScanDesc);
     fn slot_getsomeattrs_int(slot: *mut pg_sys::TupleTableSlot, last: c_int);
     fn GetActiveSnapshot() -> pg_sys::Snapshot;
+    fn ActiveSnapshotSet() -> bool;
     fn ProcessInterrupts();
     fn palloc(size: usize) -> *mut u8;
     fn pfree(memory: *mut std::ffi::c_void);
@@ -135,6 +136,8 @@ unsafe fn may_be(plan: &Plan, verb: Verb) -> bool {
         matches!(verb, Verb::Get | Verb::List)
             && !plan.way.get().is_none_of((*plan.source).generation)
             && settings::may_read_directly()
+            // After COMMIT in a DO block there is none until SPI takes one.
+            && ActiveSnapshotSet()
     }
 }
 

@@ -17,6 +17,7 @@ mod catalog;
 mod crowd;
 mod cursors;
 mod described;
+mod direct_reads;
 mod dump;
 mod envelope;
 mod errors;
