@@ -244,3 +244,17 @@ pub unsafe fn find_function(schema: &CStr, name: &CStr, arguments: &[pg_sys::Oid
         )
     }
 }
+
+/// Whether the role of this moment may call it.
+pub unsafe fn may_call(function: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up in the caches of the catalog.
+    unsafe {
+        let role = crate::backend::role();
+        let execute = pg_sys::ACL_EXECUTE as pg_sys::AclMode;
+        #[cfg(feature = "pg15")]
+        let answer = pg_sys::pg_proc_aclcheck(function, role, execute);
+        #[cfg(not(feature = "pg15"))]
+        let answer = pg_sys::object_aclcheck(pg_sys::ProcedureRelationId, function, role, execute);
+        answer == pg_sys::AclResult::ACLCHECK_OK
+    }
+}

@@ -21,8 +21,7 @@ mod vetted;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
-use crate::backend;
-use crate::boundary_first::find_function;
+use crate::boundary_first::{find_function, may_call};
 use crate::function::{Answer, null, text_argument, text_datum};
 use crate::settings;
 use leaks::{Look, has_boundary, leaks};
@@ -167,11 +166,7 @@ unsafe fn check_patterns_late(cells: *mut pg_sys::List) -> bool {
             return true;
         }
         let check = find_function(c"tenancy_private", c"like_pattern", &[pg_sys::TEXTOID]);
-        let execute = pg_sys::ACL_EXECUTE as pg_sys::AclMode;
-        if check == pg_sys::InvalidOid
-            || pg_sys::pg_proc_aclcheck(check, backend::role(), execute)
-                != pg_sys::AclResult::ACLCHECK_OK
-        {
+        if check == pg_sys::InvalidOid || !may_call(check) {
             return false;
         }
         for i in 0..length(cells) {

@@ -10,8 +10,7 @@ use std::ffi::c_int;
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
-use crate::backend;
-use crate::boundary_first::current_tenant_id;
+use crate::boundary_first::{current_tenant_id, may_call};
 use crate::rows::plan::{Bound, Plan};
 use crate::rows::relation::Relation;
 use crate::trust::length;
@@ -384,19 +383,6 @@ unsafe fn value(
             }
             _ => None,
         }
-    }
-}
-
-unsafe fn may_call(function: pg_sys::Oid) -> bool {
-    // SAFETY: a look-up in the caches of the catalog.
-    unsafe {
-        let role = backend::role();
-        let execute = pg_sys::ACL_EXECUTE as pg_sys::AclMode;
-        #[cfg(feature = "pg15")]
-        let answer = pg_sys::pg_proc_aclcheck(function, role, execute);
-        #[cfg(not(feature = "pg15"))]
-        let answer = pg_sys::object_aclcheck(pg_sys::ProcedureRelationId, function, role, execute);
-        answer == pg_sys::AclResult::ACLCHECK_OK
     }
 }
 
