@@ -16,6 +16,7 @@ use std::ffi::{CStr, c_void};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
+use crate::backend;
 use crate::trust::length;
 
 /// Where a boundary comes from in the text of a query, which nothing else does: a
@@ -249,7 +250,7 @@ pub unsafe fn find_function(schema: &CStr, name: &CStr, arguments: &[pg_sys::Oid
 pub unsafe fn may_call(function: pg_sys::Oid) -> bool {
     // SAFETY: a look-up in the caches of the catalog.
     unsafe {
-        let role = crate::backend::role();
+        let role = backend::role();
         let execute = pg_sys::ACL_EXECUTE as pg_sys::AclMode;
         #[cfg(feature = "pg15")]
         let answer = pg_sys::pg_proc_aclcheck(function, role, execute);
