@@ -11,6 +11,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use crate::backend;
 use crate::fault::Fault;
+use crate::rows::plan;
 use crate::rows::relation::{self, Relation, not_served};
 use crate::rows::served::Served;
 
@@ -229,13 +230,15 @@ unsafe extern "C-unwind" fn on_transaction_end(
     let has_ended = event == pg_sys::XactEvent::XACT_EVENT_COMMIT
         || event == pg_sys::XactEvent::XACT_EVENT_ABORT;
     if has_ended {
-        KNOWN.with_borrow(|known| {
-            for relation in known.all() {
-                // SAFETY: it is known, so nobody has freed it; nor is anybody
-                // within a row function, whose transaction is over.
-                unsafe { (*relation).plans.trim() };
-            }
-        });
+        if plan::are_too_many() {
+            KNOWN.with_borrow(|known| {
+                for relation in known.all() {
+                    // SAFETY: it is known, so nobody has freed it; nor is anybody
+                    // within a row function, whose transaction is over.
+                    unsafe { (*relation).plans.trim() };
+                }
+            });
+        }
         for relation in RETIRED.take() {
             // SAFETY: it came from Box::into_raw, left KNOWN, and the
             // transaction that could hold a reference is over.

@@ -29,6 +29,16 @@ use crate::soft_delete;
 /// transaction ends, all go: not earlier, because one may be in use.
 const MOST_PLANS: usize = 256;
 
+single! {
+    /// Of some relation there are more.
+    static ARE_TOO_MANY: Cell<bool> = Cell::new(false);
+}
+
+/// Whether `trim` has something to do for some relation, since this was asked before.
+pub fn are_too_many() -> bool {
+    ARE_TOO_MANY.take()
+}
+
 #[derive(Default)]
 pub struct Plans(RefCell<FxHashMap<Shape, Box<Plan>>>);
 
@@ -55,7 +65,11 @@ impl Plans {
         }
         let plan = Box::new(prepare(relation, &shape)?);
         let place = &raw const *plan;
-        relation.plans.0.borrow_mut().insert(shape, plan);
+        let mut plans = relation.plans.0.borrow_mut();
+        plans.insert(shape, plan);
+        if plans.len() > MOST_PLANS {
+            ARE_TOO_MANY.set(true);
+        }
         Ok(place)
     }
 
