@@ -15,7 +15,8 @@ use crate::fault::Fault;
 use crate::{backend, hooks, late, residue, writing};
 
 pub use kept::{
-    NAME, assign_context, check_context, current, is_current, sealed, show_context, tell_workers,
+    NAME, assign_context, check_context, current, is_bound, is_current, sealed, show_context,
+    tell_workers,
 };
 
 /// Who this transaction is.

@@ -1,4 +1,5 @@
-//! A statement of isolated rows starts without what it never asks.
+//! A statement of isolated rows starts without what it never asks, and with its tenant
+//! as a constant (see `tenant`).
 //!
 //! For each scan of an index PostgreSQL readies the conditions of the index twice: as
 //! keys to search by, and as conditions to ask of a row again, where the index is lossy
@@ -11,6 +12,8 @@
 //! is a copy of the plan, which is this execution's own, and complete again before a row
 //! is read, for that other executor, for parallel workers and for EXPLAIN. An error on
 //! the way leaves a copy that nobody has.
+
+mod tenant;
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -35,6 +38,7 @@ pub fn install() {
         NEXT_END.set(pg_sys::ExecutorEnd_hook);
         pg_sys::ExecutorEnd_hook = Some(on_end);
     }
+    tenant::watch();
 }
 
 /// A plan of one execution, and the one that it was made of.
@@ -53,6 +57,23 @@ pub unsafe fn mark(plan: *mut pg_sys::PlannedStmt) {
     unsafe {
         if look((*plan).planTree) == Found::BTrees {
             (*plan).jitFlags |= MARK;
+            mark_tenant((*plan).planTree);
+        }
+    }
+}
+
+unsafe fn mark_tenant(plan: *mut pg_sys::Plan) {
+    // SAFETY: as `look`.
+    unsafe {
+        if plan.is_null() || size(plan).is_none() {
+            return;
+        }
+        match conditions(plan) {
+            Some(conditions) => tenant::mark(*conditions),
+            None => {
+                mark_tenant((*plan).lefttree);
+                mark_tenant((*plan).righttree);
+            }
         }
     }
 }
@@ -75,7 +96,8 @@ pub unsafe fn begin(query: *mut pg_sys::QueryDesc) {
             whole,
         });
         (*copied).statement.jitFlags |= COPIED;
-        (*copied).statement.planTree = take_off((*whole).planTree, memory);
+        let tenant = tenant::of_this_execution();
+        (*copied).statement.planTree = take_off((*whole).planTree, tenant, memory);
         (*query).plannedstmt = copied.cast();
     }
 }
@@ -188,6 +210,20 @@ unsafe fn size(plan: *mut pg_sys::Plan) -> Option<usize> {
     }
 }
 
+/// The conditions of a scan of an index.
+unsafe fn conditions(plan: *mut pg_sys::Plan) -> Option<*mut *mut pg_sys::List> {
+    // SAFETY: as `look`.
+    unsafe {
+        match (*plan).type_ {
+            NodeTag::T_IndexScan => Some(&raw mut (*plan.cast::<pg_sys::IndexScan>()).indexqual),
+            NodeTag::T_IndexOnlyScan => {
+                Some(&raw mut (*plan.cast::<pg_sys::IndexOnlyScan>()).indexqual)
+            }
+            _ => None,
+        }
+    }
+}
+
 unsafe fn copy<T>(node: *mut T, size: usize, memory: pg_sys::MemoryContext) -> *mut T {
     // SAFETY: that much memory is answered with; the node has that size.
     unsafe {
@@ -197,7 +233,11 @@ unsafe fn copy<T>(node: *mut T, size: usize, memory: pg_sys::MemoryContext) -> *
     }
 }
 
-unsafe fn take_off(plan: *mut pg_sys::Plan, memory: pg_sys::MemoryContext) -> *mut pg_sys::Plan {
+unsafe fn take_off(
+    plan: *mut pg_sys::Plan,
+    tenant: Option<pg_sys::Datum>,
+    memory: pg_sys::MemoryContext,
+) -> *mut pg_sys::Plan {
     // SAFETY: as `look`; only copies are changed.
     unsafe {
         if plan.is_null() {
@@ -207,6 +247,9 @@ unsafe fn take_off(plan: *mut pg_sys::Plan, memory: pg_sys::MemoryContext) -> *m
             return plan;
         };
         let copied = copy(plan, size, memory);
+        if let (Some(tenant), Some(conditions)) = (tenant, conditions(copied)) {
+            *conditions = tenant::put_in(*conditions, tenant, memory);
+        }
         match (*copied).type_ {
             NodeTag::T_IndexScan => {
                 (*copied.cast::<pg_sys::IndexScan>()).indexqualorig = std::ptr::null_mut();
@@ -215,8 +258,8 @@ unsafe fn take_off(plan: *mut pg_sys::Plan, memory: pg_sys::MemoryContext) -> *m
                 (*copied.cast::<pg_sys::IndexOnlyScan>()).recheckqual = std::ptr::null_mut();
             }
             _ => {
-                (*copied).lefttree = take_off((*plan).lefttree, memory);
-                (*copied).righttree = take_off((*plan).righttree, memory);
+                (*copied).lefttree = take_off((*plan).lefttree, tenant, memory);
+                (*copied).righttree = take_off((*plan).righttree, tenant, memory);
             }
         }
         copied
@@ -247,6 +290,12 @@ unsafe fn put_back(copied: *mut pg_sys::Plan, whole: *mut pg_sys::Plan) {
         // What was left as it is, is one and the same.
         if copied == whole {
             return;
+        }
+        if let (Some(now), Some(before)) = (conditions(copied), conditions(whole))
+            && *now != *before
+        {
+            pg_sys::pfree((*now).cast());
+            *now = *before;
         }
         match (*copied).type_ {
             NodeTag::T_IndexScan => {

@@ -65,6 +65,13 @@ pub fn current() -> Option<Context> {
     if is_current() { CURRENT.get() } else { None }
 }
 
+/// Whether there is one that can't be another before this transaction ends. (A rollback
+/// to a savepoint may take it away, and with it all that has begun since.)
+pub fn is_bound() -> bool {
+    let bound_to = BOUND_TO.get();
+    bound_to != 0 && bound_to == backend::transaction()
+}
+
 /// Whether what was the context is still that of this transaction.
 pub fn is_current() -> bool {
     let bound_to = BOUND_TO.get();
