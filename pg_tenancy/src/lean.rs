@@ -13,6 +13,7 @@
 //! is read, for that other executor, for parallel workers and for EXPLAIN. An error on
 //! the way leaves a copy that nobody has.
 
+mod nodes;
 mod tenant;
 
 use std::cell::Cell;
@@ -20,6 +21,8 @@ use std::ffi::c_int;
 
 use pgrx::pg_sys::NodeTag;
 use pgrx::{pg_guard, pg_sys};
+
+use nodes::{Found, conditions, look, size};
 
 /// What a plan carries that can be started so: a bit that PostgreSQL has no use for (see
 /// `late`).
@@ -142,84 +145,6 @@ unsafe extern "C-unwind" fn on_end(query: *mut pg_sys::QueryDesc) {
             (*query).plannedstmt = (*copied).whole;
             free((*copied).statement.planTree);
             pg_sys::pfree(copied.cast());
-        }
-    }
-}
-
-/// What kinds of index scans there are, as far as `size` goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
-    None,
-    BTrees,
-    Others,
-}
-
-unsafe fn look(plan: *mut pg_sys::Plan) -> Found {
-    // SAFETY: a plan, whose type its tag says.
-    unsafe {
-        if plan.is_null() || size(plan).is_none() {
-            return Found::None;
-        }
-        let index = match (*plan).type_ {
-            NodeTag::T_IndexScan => (*plan.cast::<pg_sys::IndexScan>()).indexid,
-            NodeTag::T_IndexOnlyScan => (*plan.cast::<pg_sys::IndexOnlyScan>()).indexid,
-            _ => {
-                return match [look((*plan).lefttree), look((*plan).righttree)] {
-                    [Found::Others, _] | [_, Found::Others] => Found::Others,
-                    [Found::None, Found::None] => Found::None,
-                    _ => Found::BTrees,
-                };
-            }
-        };
-        if is_btree(index) {
-            Found::BTrees
-        } else {
-            Found::Others
-        }
-    }
-}
-
-unsafe fn is_btree(index: pg_sys::Oid) -> bool {
-    let relations = pg_sys::SysCacheIdentifier::RELOID as i32;
-    // SAFETY: a look-up in a cache of the catalog, which is released.
-    unsafe {
-        let tuple = pg_sys::SearchSysCache1(relations, index.into());
-        if tuple.is_null() {
-            return false;
-        }
-        let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
-        let is_btree = (*class).relam == pg_sys::Oid::from(pg_sys::BuiltinOid::BTREE_AM_OID);
-        pg_sys::ReleaseSysCache(tuple);
-        is_btree
-    }
-}
-
-/// How large a node is; `None` for one that is left as it is, with all below.
-unsafe fn size(plan: *mut pg_sys::Plan) -> Option<usize> {
-    // SAFETY: as `look`.
-    match unsafe { (*plan).type_ } {
-        NodeTag::T_IndexScan => Some(size_of::<pg_sys::IndexScan>()),
-        NodeTag::T_IndexOnlyScan => Some(size_of::<pg_sys::IndexOnlyScan>()),
-        NodeTag::T_Agg => Some(size_of::<pg_sys::Agg>()),
-        NodeTag::T_Limit => Some(size_of::<pg_sys::Limit>()),
-        NodeTag::T_LockRows => Some(size_of::<pg_sys::LockRows>()),
-        NodeTag::T_ModifyTable => Some(size_of::<pg_sys::ModifyTable>()),
-        NodeTag::T_NestLoop => Some(size_of::<pg_sys::NestLoop>()),
-        NodeTag::T_Sort => Some(size_of::<pg_sys::Sort>()),
-        _ => None,
-    }
-}
-
-/// The conditions of a scan of an index.
-unsafe fn conditions(plan: *mut pg_sys::Plan) -> Option<*mut *mut pg_sys::List> {
-    // SAFETY: as `look`.
-    unsafe {
-        match (*plan).type_ {
-            NodeTag::T_IndexScan => Some(&raw mut (*plan.cast::<pg_sys::IndexScan>()).indexqual),
-            NodeTag::T_IndexOnlyScan => {
-                Some(&raw mut (*plan.cast::<pg_sys::IndexOnlyScan>()).indexqual)
-            }
-            _ => None,
         }
     }
 }

@@ -89,11 +89,13 @@ fn bind_all(
     let number = values.len() + after.len();
     let total = number + numbers.len();
 
-    // SAFETY: palloc answers with that much memory, all of which is written.
+    // SAFETY: palloc answers with that much memory, all of which is written. What is
+    // aligned like a pointer comes first.
     unsafe {
-        let texts: *mut Text = pg_sys::palloc(number * size_of::<Text>()).cast();
-        let datums: *mut pg_sys::Datum = pg_sys::palloc(total * size_of::<pg_sys::Datum>()).cast();
-        let nulls: *mut c_char = pg_sys::palloc(total).cast();
+        let size = number * size_of::<Text>() + total * (size_of::<pg_sys::Datum>() + 1);
+        let texts: *mut Text = pg_sys::palloc(size).cast();
+        let datums: *mut pg_sys::Datum = texts.add(number).cast();
+        let nulls: *mut c_char = datums.add(total).cast();
         for (i, value) in values.iter().enumerate() {
             let field = &relation.fields[value.field];
             let oid = parameter(field, value.operator);
