@@ -15,6 +15,7 @@ mod unguarded {
         pub fn GetCurrentTransactionNestLevel() -> std::ffi::c_int;
         pub fn GetTopTransactionIdIfAny() -> pg_sys::TransactionId;
         pub fn IsInParallelMode() -> bool;
+        pub fn InSecurityRestrictedOperation() -> bool;
         pub fn GetCurrentTimestamp() -> pg_sys::TimestampTz;
     }
 }
@@ -47,6 +48,12 @@ pub fn has_transaction_id() -> bool {
 
 pub fn is_in_parallel_mode() -> bool {
     unsafe { unguarded::IsInParallelMode() }
+}
+
+/// Whether what runs is what a table's owner has put into an index or a materialized
+/// view, for somebody who maintains it.
+pub fn is_in_maintenance() -> bool {
+    unsafe { unguarded::InSecurityRestrictedOperation() }
 }
 
 /// Microseconds since 2000.

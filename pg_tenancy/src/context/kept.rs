@@ -4,8 +4,9 @@
 //! no other transaction, goes with a rollback to that savepoint, and is forgotten at the
 //! end besides. And in the setting `pg_tenancy.context`, where PostgreSQL has to carry it:
 //! to parallel workers, and where a superuser takes it away and back again. PostgreSQL
-//! takes a local setting back at the end of a transaction or savepoint; its assign hook
-//! keeps a parsed copy here. (All contexts were there once. A setting that was written
+//! takes a local setting back at the end of a transaction or savepoint, and of the
+//! maintenance of an index or a materialized view, whatever its owner has put into that;
+//! its assign hook keeps a parsed copy here. (All contexts were there once. A setting that was written
 //! makes PostgreSQL look at each of its 350 settings at the end of the transaction, which
 //! with the writing took a tenth of a request.)
 //!
@@ -89,6 +90,7 @@ pub fn keep(context: Context, sealed: Option<&Sealed>, is_bound: bool) -> Result
     let is_own = is_bound
         && sealed.is_none()
         && !backend::is_in_parallel_mode()
+        && !backend::is_in_maintenance()
         && matches!(SETTING.get(), Setting::Nothing)
         && transaction != 0;
     if is_own {

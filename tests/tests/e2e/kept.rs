@@ -325,6 +325,43 @@ async fn a_query_that_was_bound_before_is_read_in_the_tenant_that_was_entered() 
     assert!(rows.iter().all(|row| is_a_workers(row.get(0))));
 }
 
+/// What the owner has put into an index or a materialized view runs as the owner, and
+/// leaves whoever maintains it in no tenant.
+#[tokio::test]
+async fn maintenance_leaves_nobody_in_a_tenant() {
+    let school = School::new().await;
+    let dba = school.database.superuser().await;
+    let grant = "grant create on schema public to tenancy_gateway";
+    dba.batch_execute(grant).await.expect(grant);
+    let client = school.client().await;
+    let enter = format!(
+        "create function enter(n int) returns int language plpgsql immutable
+         as 'begin {}; return n; end'",
+        school
+            .acme
+            .replace("select ", "perform ")
+            .replace('\'', "''")
+    );
+    for (statement, expected) in [
+        ("create index on numbers (enter(n))", "f"),
+        ("refresh materialized view number", "f"),
+        ("select enter(n) from numbers", "t"),
+    ] {
+        let statements = [
+            "create table numbers as select 1 as n",
+            &enter,
+            "create materialized view number as select enter(1) with no data",
+            statement,
+            "select current_setting('pg_tenancy.context') <> ''",
+        ];
+        assert_eq!(
+            school.last(&client, &statements).await,
+            expected,
+            "{statement}"
+        );
+    }
+}
+
 /// Who has been given the right to the setting can hide the context, and no more.
 #[tokio::test]
 async fn who_may_set_the_setting_gets_nobody_elses_tenant() {
