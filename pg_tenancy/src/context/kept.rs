@@ -3,10 +3,10 @@
 //! Mostly here, with the transaction that it belongs to and the savepoint: it counts for
 //! no other transaction, goes with a rollback to that savepoint, and is forgotten at the
 //! end besides. And in the setting `pg_tenancy.context`, where PostgreSQL has to carry it:
-//! to parallel workers, and where a superuser takes it away and back again. PostgreSQL
-//! takes a local setting back at the end of a transaction or savepoint, and of the
-//! maintenance of an index or a materialized view, whatever its owner has put into that;
-//! its assign hook keeps a parsed copy here. (All contexts were there once. A setting that was written
+//! to parallel workers, where a superuser takes it away and back again, and where somebody
+//! maintains an index or a materialized view, into which its owner may have put what
+//! enters. PostgreSQL takes a local setting back at the end of all these; its assign hook
+//! keeps a parsed copy here. (All contexts were there once. A setting that was written
 //! makes PostgreSQL look at each of its 350 settings at the end of the transaction, which
 //! with the writing took a tenth of a request.)
 //!
