@@ -8,6 +8,7 @@ use pgrx::{pg_guard, pg_sys};
 
 use crate::fault::Fault;
 use crate::residue::{self, Kind};
+use crate::writing;
 
 single! {
     static NEXT: Cell<pg_sys::object_access_hook_type> = Cell::new(None);
@@ -92,6 +93,8 @@ unsafe extern "C-unwind" fn on_access(
 
 /// Before a query calls the function; once per query, not per row.
 fn on_function(function: pg_sys::Oid) -> Result<(), Fault> {
+    // Some write by themselves, such as nextval.
+    writing::keep_read_only();
     let function = u32::from(function);
     if SESSION_LOCKS.contains(&function) {
         residue::about_to_leave(Kind::SessionLock, "a session's advisory lock")?;

@@ -64,6 +64,31 @@ mod tests {
         assert_eq!(number("select count(*) from tenancy.tasks"), 1);
     }
 
+    /// Entering within a block that catches errors is taken back with that block, but for
+    /// the context.
+    #[pg_test]
+    fn no_number_of_a_sequence_either() {
+        let acme = tenant("acme");
+        run("create sequence public.numbers");
+        run("grant usage on sequence public.numbers to tenancy_gateway");
+        run(&format!(
+            "update tenancy.memberships set role = 'viewer' where user_id = '{}'",
+            acme.owner
+        ));
+        become_role("tenancy_gateway");
+        let draw = format!(
+            "do $$ declare number bigint; begin
+                 begin
+                     perform tenancy.set_tenant_context('{}', '{}');
+                 exception when division_by_zero then null;
+                 end;
+                 number := nextval('public.numbers');
+             end $$",
+            acme.id, acme.owner
+        );
+        assert_eq!(outcome(&draw), "25006");
+    }
+
     #[pg_test]
     fn what_holds_it_goes_with_the_context() {
         let acme = tenant("acme");
