@@ -1,6 +1,9 @@
 //! Who enters is looked at as it is committed at that moment, on every connection and in
 //! every transaction, also where that is done without SQL: from the second time on.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tests::{Person, World};
 use tokio_postgres::Client;
 
@@ -90,8 +93,14 @@ async fn nobody_is_refused_while_indexes_are_rebuilt() {
         connected(&world, &alice).await,
     ];
     let admin = world.database.superuser().await;
+    // As long as it takes, however busy the machine is.
+    let entered = Arc::new(AtomicUsize::new(0));
+    let seen = entered.clone();
     let rebuilding = tokio::spawn(async move {
-        for _ in 0..3 {
+        for round in 0.. {
+            if round >= 3 && seen.load(Ordering::Relaxed) > 10 {
+                break;
+            }
             for statement in [
                 "reindex table concurrently tenancy.sessions",
                 "reindex table tenancy.memberships",
@@ -104,16 +113,14 @@ async fn nobody_is_refused_while_indexes_are_rebuilt() {
             }
         }
     });
-    let mut entered = 0;
     while !rebuilding.is_finished() {
         for client in &clients {
             let tenant = entering(client, &alice).await;
             assert_eq!(tenant.as_ref(), Ok(&alice.tenant_id));
-            entered += 1;
+            entered.fetch_add(1, Ordering::Relaxed);
         }
     }
     rebuilding.await.expect("nothing was refused");
-    assert!(entered > 10, "{entered}");
 }
 
 /// Until somebody waits for that connection.
