@@ -16,8 +16,8 @@ use crate::fault::Fault;
 use crate::{backend, hooks, late, residue, writing};
 
 pub use kept::{
-    NAME, assign_context, check_context, current, is_bound, is_current, sealed, show_context,
-    tell_workers,
+    NAME, assign_context, check_context, current, end_of_savepoint, is_bound, is_current, sealed,
+    show_context, tell_workers,
 };
 
 /// Who this transaction is.
@@ -226,9 +226,4 @@ fn another() -> Fault {
 pub fn forget() {
     kept::forget();
     FIRST_TENANT.set(None);
-}
-
-/// For the end of a savepoint of that nesting level, by an error or not.
-pub fn end_of_savepoint(level: i32, by_an_error: bool) {
-    kept::end_of_savepoint(level, by_an_error);
 }

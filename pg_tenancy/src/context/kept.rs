@@ -107,14 +107,19 @@ pub fn keep(context: Context, sealed: Option<&Sealed>, is_bound: bool) -> Result
 
 /// Puts it into the setting.
 fn write(context: Context, sealed: Option<&Sealed>) -> Result<(), Fault> {
-    let mut text = context.write();
-    if let Some(sealed) = sealed {
-        text = format!("{text}/{}", sealed.write());
-    }
-    let text = CString::new(text).map_err(|_| Fault::internal("a context with a NUL"))?;
+    let text = CString::new(text_of(context, sealed))
+        .map_err(|_| Fault::internal("a context with a NUL"))?;
     let _writing = Writing::start(context, sealed);
     set_local(NAME, &text, pg_sys::GucContext::PGC_SUSET);
     Ok(())
+}
+
+fn text_of(context: Context, sealed: Option<&Sealed>) -> String {
+    let text = context.write();
+    match sealed {
+        Some(sealed) => format!("{text}/{}", sealed.write()),
+        None => text,
+    }
 }
 
 /// Before something that may be done in parallel: the workers get what the setting says.
@@ -133,7 +138,7 @@ pub fn forget() {
     }
 }
 
-/// For the end of a savepoint of that nesting level.
+/// For the end of a savepoint of that nesting level, by an error or not.
 pub fn end_of_savepoint(level: i32, by_an_error: bool) {
     match OWN.get() {
         Some(own) if own.level >= level && by_an_error => {
@@ -240,11 +245,9 @@ pub unsafe extern "C-unwind" fn assign_context(value: *const c_char, extra: *mut
 /// The show hook of the setting: the context, wherever it is kept.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn show_context() -> *const c_char {
-    let sealed = SEALED.with_borrow(|sealed| {
-        let sealed = sealed.as_ref();
-        sealed.map_or(String::new(), |sealed| format!("/{}", sealed.write()))
+    let text = SEALED.with_borrow(|sealed| {
+        current().map_or(String::new(), |context| text_of(context, sealed.as_ref()))
     });
-    let text = current().map_or(String::new(), |context| context.write() + &sealed);
     SHOWN.with_borrow_mut(|shown| {
         shown
             .insert(CString::new(text).unwrap_or_default())

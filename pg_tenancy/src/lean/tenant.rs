@@ -141,13 +141,13 @@ pub unsafe fn put_in(
     // SAFETY: the caller's promise; all that is read of the new memory is written.
     unsafe {
         let number = length(conditions) as usize;
-        let is_marked = |&i: &usize| is_marked((*(*conditions).elements.add(i)).ptr_value.cast());
-        let Some(place) = (0..number.min(MOST)).find(is_marked) else {
-            return conditions;
-        };
         if number > MOST {
             return conditions;
         }
+        let is_marked = |&i: &usize| is_marked((*(*conditions).elements.add(i)).ptr_value.cast());
+        let Some(place) = (0..number).find(is_marked) else {
+            return conditions;
+        };
         let replaced: *mut Replaced =
             pg_sys::MemoryContextAlloc(memory, size_of::<Replaced>()).cast();
 
