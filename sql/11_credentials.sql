@@ -72,7 +72,7 @@ begin
     -- Half a minute of leeway that clocks have, and as much again.
     insert into tenancy.spent_words (digest, expires_at)
     values (
-        tenancy_private.digest_of(regexp_replace(spend_word.token, '[.][^.]*$', '')),
+        tenancy_private.digest_of(split_part(spend_word.token, '.', 1) || '.' || split_part(spend_word.token, '.', 2)),
         to_timestamp(least((tenancy_private.claims_of(spend_word.token) ->> 'exp')::numeric, 253402300799)::float8)
             + interval '1 minute')
     on conflict do nothing;

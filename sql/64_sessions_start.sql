@@ -41,10 +41,12 @@ declare
     chosen record;
 begin
     -- The membership stays as it is until this commits: who is just removing the person,
-    -- or ending all sessions of the tenant, finds this one or keeps it from starting.
+    -- or ending all sessions of the tenant, finds this one or keeps it from starting. Then
+    -- the person, for who is just ending all of theirs: rows are locked in the order after OF.
     select t.id, t.status, m.role into chosen
     from tenancy.tenants as t
     join tenancy.memberships as m on m.tenant_id = t.id
+    join tenancy.users as u on u.id = m.user_id
     where m.user_id = open_session.person
       and (open_session.tenant is null
            or t.slug = open_session.tenant
@@ -52,7 +54,7 @@ begin
     -- A slug may look like another tenant's id.
     order by t.id::text = lower(open_session.tenant) desc, t.status = 'active' desc, m.created_at, t.id
     limit 1
-    for share of m;
+    for share of m, u;
 
     if not found then
         raise exception 'not a member of that tenant'
@@ -62,9 +64,6 @@ begin
         raise exception 'the tenant is suspended'
             using errcode = 'TN004', hint = 'Ask the operator of this service.';
     end if;
-
-    -- And who is just ending all of this person.
-    perform from tenancy.users as u where u.id = open_session.person for share;
 
     tenant_id := chosen.id;
     role := chosen.role;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use self::look_up::{Found, Issuer, Standing, find_foreign, look_up};
 use super::named::{self, Meant, Named};
 use super::{not_a_member, require_active};
+use crate::committed::by_key::Unsuited;
 use crate::context::{Context, Epochs, Proof, Role};
 use crate::fault::Fault;
 use crate::settings;
@@ -154,7 +155,10 @@ impl Bearer {
 /// TN010 to TN015, TN021.
 pub fn verify(token: &str) -> Result<Bearer, Fault> {
     let claimed = Claimed::read(token)?;
-    let found = look_up(&claimed)?;
+    let found = match by_index::look_up(&claimed, &Named::Any) {
+        Ok(found) => found,
+        Err(Unsuited) => look_up(&claimed)?,
+    };
     judge(claimed, found)
 }
 
