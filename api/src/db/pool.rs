@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{
-    ClientWrapper, Manager, ManagerConfig, Object, RecyclingMethod, Runtime, Timeouts,
+    ClientWrapper, Manager, ManagerConfig, Object, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
 use tokio_postgres::{Client, Config, Socket};
 
@@ -60,6 +60,8 @@ impl Pool {
         let connections = deadpool_postgres::Pool::builder(manager)
             .max_size(settings.pool_size.get())
             .runtime(Runtime::Tokio1)
+            // The one that was used last, whose backend has the most left in the caches.
+            .queue_mode(QueueMode::Lifo)
             .timeouts(Timeouts {
                 wait: Some(settings.pool_timeout),
                 create: Some(settings.connect_timeout),
