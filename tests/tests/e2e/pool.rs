@@ -247,3 +247,54 @@ async fn a_transaction_that_was_left_open_ends_with_its_context() {
     client.batch_execute("rollback to before").await.unwrap();
     has_no_context(&client).await;
 }
+
+/// A backend that was just used is warm: one request after the other goes to one of them,
+/// and not to all in turns.
+#[tokio::test]
+async fn the_connection_that_was_used_last_is_used_first() {
+    const AT_ONCE: u32 = 8;
+    let database = Database::new().await;
+    let api = Api::on(&database).pool_size(AT_ONCE).start().await;
+    let alice = api.owner_of("Acme").await;
+    alice.has_task("Alice's").await;
+    let dba = database.superuser().await;
+    let of_api = format!("usename = '{}'", database.api_login.name);
+
+    // As many requests at once as there may be connections, each of which waits.
+    dba.batch_execute("begin; lock table tenancy.tasks in access exclusive mode")
+        .await
+        .unwrap();
+    let request = || tokio::spawn(alice.request(Method::GET, "/tasks").send());
+    let requests: Vec<_> = (0..AT_ONCE).map(|_| request()).collect();
+    let all_wait = format!("{of_api} and wait_event_type = 'Lock'");
+    while database.count("pg_stat_activity", &all_wait).await < i64::from(AT_ONCE) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    dba.batch_execute("commit").await.unwrap();
+    for request in requests {
+        assert_eq!(request.await.unwrap().unwrap().status(), 200);
+    }
+
+    let since: std::time::SystemTime = dba
+        .query_one("select clock_timestamp()", &[])
+        .await
+        .unwrap()
+        .get(0);
+    for _ in 0..4 * AT_ONCE {
+        sees_only_its_own(&alice, "Alice's").await;
+    }
+    let used = format!("{of_api} and query ~ 'list_resource' and query_start > $1");
+    let used = dba
+        .query(
+            &format!("select from pg_stat_activity where {used}"),
+            &[&since],
+        )
+        .await
+        .unwrap();
+    // More than one where the service itself asks something in between.
+    assert!(
+        (1..=AT_ONCE as usize / 2).contains(&used.len()),
+        "{}",
+        used.len()
+    );
+}
