@@ -14,16 +14,20 @@ create type tenancy.credentials as (
 );
 comment on type tenancy.credentials is 'What find_credentials() tells of a person.';
 
--- A definer: password hashes are readable by nobody.
+-- A definer: password hashes are readable by nobody. In PL/pgSQL, which keeps its plans:
+-- one in SQL would be planned by each login.
 create function tenancy.find_credentials(email text)
     returns setof tenancy.credentials
-    language sql stable strict rows 1
+    language plpgsql stable strict rows 1
     security definer set search_path = pg_catalog, pg_temp
-begin atomic
+as $$
+begin
+    return query
     select u.id, u.email, u.password_hash
     from tenancy.users as u
     where lower(u.email) = lower(btrim(find_credentials.email));
-end;
+end
+$$;
 comment on function tenancy.find_credentials(text) is
     'The person with exactly that email, whatever the case, or no row. Compare the password also when there is none, or the time tells who exists.';
 

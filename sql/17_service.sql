@@ -3,21 +3,27 @@
  * and is the database role it was given a safe one.
  */
 
+-- In PL/pgSQL, which keeps its plan: one in SQL would be planned by each request. With the
+-- caller's search_path, so every name says its schema.
 create function tenancy.me()
     returns json
-    language sql stable
-begin atomic
-    select pg_catalog.json_build_object(
-        'user', (
-            select pg_catalog.json_build_object('id', u.id, 'email', u.email)
-            from tenancy.users as u
-            where u.id = tenancy.current_user_id()
-        ),
-        'tenant', pg_catalog.json_build_object('id', t.id, 'name', t.name, 'slug', t.slug, 'status', t.status),
-        'role', tenancy.current_member_role())
-    from tenancy.tenants as t
-    where t.id = tenancy.current_tenant_id();
-end;
+    language plpgsql stable
+as $$
+begin
+    return (
+        select pg_catalog.json_build_object(
+            'user', (
+                select pg_catalog.json_build_object('id', u.id, 'email', u.email)
+                from tenancy.users as u
+                where u.id operator(pg_catalog.=) tenancy.current_user_id()
+            ),
+            'tenant', pg_catalog.json_build_object('id', t.id, 'name', t.name, 'slug', t.slug, 'status', t.status),
+            'role', tenancy.current_member_role())
+        from tenancy.tenants as t
+        where t.id operator(pg_catalog.=) tenancy.current_tenant_id()
+    );
+end
+$$;
 comment on function tenancy.me() is
     'The person and the tenant of this context: {"user":{"id","email"},"tenant":{"id","name","slug","status"},"role"}; user and role are null in a context that names nobody.';
 

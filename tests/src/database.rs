@@ -7,7 +7,9 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::postgres::{program, run};
@@ -130,6 +132,23 @@ impl Database {
             .await
             .expect(&query)
             .get(0)
+    }
+
+    /// Returns once exactly so many of this database's sessions wait for a lock; panics where
+    /// that takes half a minute.
+    pub async fn until_waiting(&self, sessions: i64) {
+        const QUERY: &str = "select count(*) from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock'";
+        let dba = self.superuser().await;
+        let give_up = Instant::now() + Duration::from_secs(30);
+        loop {
+            let waiting: i64 = dba.query_one(QUERY, &[]).await.expect(QUERY).get(0);
+            if waiting == sessions {
+                return;
+            }
+            assert!(Instant::now() < give_up, "{waiting} wait, not {sessions}");
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// psql with this login; `environment` adds variables such as PGOPTIONS.

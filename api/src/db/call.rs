@@ -78,6 +78,13 @@ impl Failure {
     }
 }
 
+/// Which of the connections a call takes.
+#[derive(Clone, Copy)]
+pub(super) enum Use {
+    Request,
+    Login,
+}
+
 /// A statement with its parameters.
 #[must_use]
 pub struct Call {
@@ -85,6 +92,7 @@ pub struct Call {
     pub(super) types: Vec<Type>,
     values: Vec<Box<dyn ToSql + Send + Sync>>,
     pub(super) named: Option<Named>,
+    purpose: Use,
 }
 
 impl Call {
@@ -94,6 +102,7 @@ impl Call {
             types: Vec::with_capacity(PARAMETERS),
             values: Vec::with_capacity(PARAMETERS),
             named: None,
+            purpose: Use::Request,
         }
     }
 
@@ -108,6 +117,12 @@ impl Call {
             named,
             ..Self::new(statement).with(Type::TEXT, token)
         }
+    }
+
+    /// Over a connection that is for logins.
+    pub fn for_login(mut self) -> Self {
+        self.purpose = Use::Login;
+        self
     }
 
     pub fn with(mut self, kind: Type, value: impl ToSql + Send + Sync + 'static) -> Self {
@@ -135,7 +150,7 @@ impl Pool {
     }
 
     async fn query(&self, call: Call) -> Result<Vec<Row>, Failure> {
-        let lease = self.lease().await?;
+        let lease = self.lease(call.purpose).await?;
         let cancel = lease.cancel_token();
         let query: Query = if self.is_prepared {
             let statement = lease

@@ -3,6 +3,10 @@
 //! A connection goes back to the pool only when the request that held it says that
 //! it is sound. Whatever else happens, it is closed: a new one costs a millisecond,
 //! one in an unknown state could cost a tenant its secrets.
+//!
+//! Logins have some connections for themselves. However many log in, no request for rows
+//! waits behind them; and as a backend's first login takes it 10 to 40 ms (compiled
+//! functions, plans, catalog entries), few pay that.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -14,14 +18,19 @@ use deadpool_postgres::{
 };
 use tokio_postgres::{Client, Config, Socket};
 
-use super::call::Failure;
+use super::call::{Failure, Use};
 use super::cancel::Canceller;
 use super::tls::{self, Connector};
 use crate::settings::DatabaseSettings;
 
+/// One of so many connections is for logins.
+const FOR_LOGINS: usize = 5;
+
 #[derive(Clone)]
 pub struct Pool {
     connections: deadpool_postgres::Pool,
+    /// Those that are for logins alone; none where there are too few to divide.
+    for_logins: Option<deadpool_postgres::Pool>,
     config: Config,
     connector: Connector,
     pub(super) canceller: Canceller,
@@ -37,6 +46,7 @@ pub struct Pool {
 pub type Connection = tokio_postgres::Connection<Socket, tls::Stream>;
 
 /// How many connections there are, and who waits.
+#[derive(Default)]
 pub struct PoolStatus {
     pub size: usize,
     pub available: usize,
@@ -49,28 +59,38 @@ impl Pool {
     pub fn new(settings: &DatabaseSettings) -> Result<Self, String> {
         let (config, encryption) = settings.connection()?;
         let connector = tls::connector(&encryption)?;
-        let manager = Manager::from_config(
-            config.clone(),
-            connector.clone(),
-            ManagerConfig {
-                // A statement is its own transaction, so there is nothing to clean.
-                recycling_method: RecyclingMethod::Fast,
-            },
-        );
-        let connections = deadpool_postgres::Pool::builder(manager)
-            .max_size(settings.pool_size.get())
-            .runtime(Runtime::Tokio1)
-            // The one that was used last, whose backend has the most left in the caches.
-            .queue_mode(QueueMode::Lifo)
-            .timeouts(Timeouts {
-                wait: Some(settings.pool_timeout),
-                create: Some(settings.connect_timeout),
-                recycle: Some(settings.connect_timeout),
-            })
-            .build()
-            .map_err(|error| error.to_string())?;
+        let pool = |size| {
+            let manager = Manager::from_config(
+                config.clone(),
+                connector.clone(),
+                ManagerConfig {
+                    // A statement is its own transaction, so there is nothing to clean.
+                    recycling_method: RecyclingMethod::Fast,
+                },
+            );
+            deadpool_postgres::Pool::builder(manager)
+                .max_size(size)
+                .runtime(Runtime::Tokio1)
+                // The one that was used last, whose backend has the most left in the caches.
+                .queue_mode(QueueMode::Lifo)
+                .timeouts(Timeouts {
+                    wait: Some(settings.pool_timeout),
+                    create: Some(settings.connect_timeout),
+                    recycle: Some(settings.connect_timeout),
+                })
+                .build()
+                .map_err(|error| error.to_string())
+        };
+        let size = settings.pool_size.get();
+        let for_logins = size / FOR_LOGINS;
+        let connections = pool(size - for_logins)?;
+        let for_logins = match for_logins {
+            0 => None,
+            size => Some(pool(size)?),
+        };
         Ok(Self {
             connections,
+            for_logins,
             canceller: Canceller::new(&config, &connector, settings.db_pooler),
             config,
             connector,
@@ -107,21 +127,25 @@ impl Pool {
     }
 
     pub fn status(&self) -> PoolStatus {
-        let status = self.connections.status();
-        PoolStatus {
-            size: status.size,
-            available: status.available,
-            waiting: status.waiting,
-            max: status.max_size,
+        let mut all = PoolStatus::default();
+        for part in [Some(&self.connections), self.for_logins.as_ref()] {
+            let Some(status) = part.map(deadpool_postgres::Pool::status) else {
+                continue;
+            };
+            all.size += status.size;
+            all.available += status.available;
+            all.waiting += status.waiting;
+            all.max += status.max_size;
         }
+        all
     }
 
-    pub(super) async fn lease(&self) -> Result<Lease, Failure> {
-        let connection = self
-            .connections
-            .get()
-            .await
-            .map_err(Failure::NoConnection)?;
+    pub(super) async fn lease(&self, purpose: Use) -> Result<Lease, Failure> {
+        let part = match (purpose, &self.for_logins) {
+            (Use::Login, Some(for_logins)) => for_logins,
+            _ => &self.connections,
+        };
+        let connection = part.get().await.map_err(Failure::NoConnection)?;
         Ok(Lease(Some(connection)))
     }
 }

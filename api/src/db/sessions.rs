@@ -64,6 +64,7 @@ impl Db {
     ) -> Result<Session> {
         let row = self.with_word(Purpose::Session, user_id, |word| {
             Call::new(START)
+                .for_login()
                 .with(Type::TEXT, word)
                 .with(Type::TEXT, tenant.clone())
                 .with(Type::TEXT, origin.client.clone())
@@ -76,7 +77,9 @@ impl Db {
 
     /// A refusal is a row, so that what it ended stays ended.
     pub async fn refresh_session(&self, refresh_token: String) -> Result<Session> {
-        let call = Call::new(REFRESH).with(Type::TEXT, refresh_token);
+        let call = Call::new(REFRESH)
+            .for_login()
+            .with(Type::TEXT, refresh_token);
         let row = self.pool().row(call).await?;
         if let Some(code) = column::<Option<String>>(&row, "refused")? {
             return Err(refused(code));
@@ -93,6 +96,7 @@ impl Db {
         lifetime: Duration,
     ) -> Result<Session> {
         let call = Call::of(caller, SWITCH)
+            .for_login()
             .with(Type::TEXT, tenant)
             .with(Type::TEXT, origin.client)
             .with(Type::TEXT, origin.address.to_string())

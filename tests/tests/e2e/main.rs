@@ -35,6 +35,7 @@ mod latest;
 mod limits;
 mod links;
 mod lint;
+mod logins;
 mod logs;
 mod members;
 mod metrics;

@@ -1,7 +1,5 @@
 //! A row that becomes another tenant's while somebody waits to write it.
 
-use std::time::Duration;
-
 use tests::World;
 
 #[tokio::test]
@@ -57,16 +55,7 @@ async fn who_waits_for_a_row_does_not_get_what_another_tenant_has_by_then() {
                 .await
                 .expect("she enters");
             let (written, ()) = tokio::join!(transaction.query(&prepared, &[]), async {
-                let is_waiting = "select from pg_stat_activity
-                    where datname = current_database() and wait_event_type = 'Lock'";
-                while admin
-                    .query(is_waiting, &[])
-                    .await
-                    .expect("a look")
-                    .is_empty()
-                {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
+                world.database.until_waiting(1).await;
                 admin.batch_execute("commit").await.expect("it is Globex's");
             });
             assert!(written.expect(writing).is_empty(), "{kind}: {writing}");

@@ -4,8 +4,6 @@ mod invited;
 mod machines;
 mod owners;
 
-use std::time::Duration;
-
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
 use tests::{Database, Login, token_now};
@@ -149,15 +147,7 @@ async fn at_once(office: &Office, first: (&Client, &str), second: (Client, Strin
         let _ = client.batch_execute("commit").await;
         ended
     });
-    let dba = office.database.superuser().await;
-    let waits = "select exists (select from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock')::text";
-    for _ in 0..500 {
-        if value(&dba, waits).await.unwrap() == "true" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    office.database.until_waiting(1).await;
     first.0.batch_execute("commit").await.unwrap();
     waiting.await.unwrap()
 }

@@ -158,13 +158,7 @@ async fn hangs_up(database: &Database, api: &Api) {
     holds.execute(lock, &[]).await.unwrap();
     let request = alice.request(Method::PATCH, &format!("/tasks/{task}"));
     let request = tokio::spawn(request.json(&json!({"title": "Changed"})).send());
-    let waits = format!(
-        "usename = '{}' and wait_event_type = 'Lock'",
-        database.api_login.name
-    );
-    while database.count("pg_stat_activity", &waits).await == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    database.until_waiting(1).await;
     request.abort();
     // The one connection is free again while the lock is still held.
     assert_eq!(bob.tasks().await, ["Bob's"]);

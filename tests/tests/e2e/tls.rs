@@ -1,7 +1,6 @@
 //! TLS to the database: each sslmode keeps what it promises.
 
 use std::fs;
-use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
@@ -151,22 +150,15 @@ async fn a_query_is_cancelled_over_tls_too() {
     let alice = api.owner_of("Acme").await;
     let task = alice.has_task("Plan").await;
 
-    // In the transaction that holds the lock, a connection that is made later wouldn't be seen.
-    let looks = place.database.superuser().await;
     let mut superuser = place.database.superuser().await;
     let holds = superuser.transaction().await.unwrap();
     let lock = "select from tenancy.tasks for update";
     holds.execute(lock, &[]).await.unwrap();
-    let waiting = || async {
-        let query = "select from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'";
-        let login = &place.database.api_login.name;
-        !looks.query(query, &[login]).await.unwrap().is_empty()
-    };
     let request = alice.request(Method::PATCH, &format!("/tasks/{task}"));
     let request = tokio::spawn(request.json(&json!({"title": "Changed"})).send());
-    becomes(&waiting, true).await;
+    place.database.until_waiting(1).await;
     request.abort();
-    becomes(&waiting, false).await;
+    place.database.until_waiting(0).await;
     holds.rollback().await.unwrap();
     assert_eq!(alice.tasks().await, ["Plan"]);
     assert!(
@@ -174,14 +166,4 @@ async fn a_query_is_cancelled_over_tls_too() {
         "{}",
         api.log()
     );
-}
-
-async fn becomes<F: Future<Output = bool>>(is: &impl Fn() -> F, wanted: bool) {
-    for _ in 0..600 {
-        if is().await == wanted {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("a query waits, or doesn't, for too long");
 }
