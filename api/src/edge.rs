@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -77,10 +77,9 @@ async fn answered(
 
     let envelope = Envelope::of(app.shape(), &mut request);
 
-    let answered = timeout(
-        app.limits().request_timeout,
-        unless_it_panics(inside(request)),
-    );
+    // Pinned here: whatever it is handed to would take it along in its own future, twice.
+    let inside = pin!(inside(request));
+    let answered = timeout(app.limits().request_timeout, unless_it_panics(inside));
     let mut response = match line.span.around(answered).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable("timeout", "The request took too long.").into_response(),
@@ -132,8 +131,7 @@ fn problem_of(response: &mut Response) -> Option<Problem> {
 }
 
 /// A panic is a defect; the answer says nothing of it. What panicked is never looked at again.
-async fn unless_it_panics(answer: impl Future<Output = Response>) -> Response {
-    let mut answer = pin!(answer);
+async fn unless_it_panics(mut answer: Pin<&mut impl Future<Output = Response>>) -> Response {
     poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));
         polled.unwrap_or_else(|_| {
