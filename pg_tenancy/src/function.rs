@@ -31,6 +31,8 @@ macro_rules! sql_function {
     };
 }
 
+use std::ffi::c_char;
+
 use pgrx::pg_sys;
 
 use crate::fault::Fault;
@@ -65,6 +67,54 @@ pub fn text_argument<'call>(
     let datum = argument(call, index).ok_or_else(|| Fault::internal("a NULL argument"))?;
     // SAFETY: `sql/` declares it as a varlena; what detoasting makes lives in
     // the memory of this call.
+    unsafe { text(datum) }
+}
+
+/// The elements of the text[] argument at `index`, of all its dimensions, each `None` for
+/// NULL; `None` for an argument that is NULL itself. (pgrx's own reading looks the type up
+/// and copies each text, which took a fortieth of reading a row by its id.)
+pub fn texts_argument<'call>(
+    call: pg_sys::FunctionCallInfo,
+    index: usize,
+) -> Result<Option<Vec<Option<&'call str>>>, Fault> {
+    let Some(datum) = argument(call, index) else {
+        return Ok(None);
+    };
+    // SAFETY: `sql/` declares it as text[]; PostgreSQL allocates as many elements and marks
+    // as it says, in the memory of this call.
+    unsafe {
+        let mut array: *mut pg_sys::varlena = datum.cast_mut_ptr();
+        if !pgrx::varatt_is_4b_u(array) {
+            array = pg_sys::pg_detoast_datum(array);
+        }
+        let mut elements = std::ptr::null_mut();
+        let mut nulls = std::ptr::null_mut();
+        let mut number = 0;
+        pg_sys::deconstruct_array(
+            array.cast(),
+            pg_sys::TEXTOID,
+            -1,
+            false,
+            pg_sys::TYPALIGN_INT as c_char,
+            &raw mut elements,
+            &raw mut nulls,
+            &raw mut number,
+        );
+        let read = |i| match *nulls.add(i) {
+            true => Ok(None),
+            false => text(*elements.add(i)).map(Some),
+        };
+        (0..number as usize)
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+}
+
+/// # Safety
+/// As `content`.
+unsafe fn text<'datum>(datum: pg_sys::Datum) -> Result<&'datum str, Fault> {
+    // SAFETY: the caller's promise.
     let bytes = unsafe { content(datum) };
     // The install script refuses databases in other encodings than UTF-8.
     std::str::from_utf8(bytes).map_err(|_| Fault::internal("text that is not UTF-8"))

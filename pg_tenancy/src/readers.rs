@@ -22,19 +22,40 @@ single! {
     /// Every tenant's id that this backend has told. A datum points to one, and may
     /// be kept longer than its transaction (an argument of a procedure that commits),
     /// so none is ever freed or changed: 16 bytes and an entry for each tenant.
-    static TOLD: RefCell<FxHashSet<&'static [u8; 16]>> = RefCell::new(FxHashSet::with_hasher(FxBuildHasher));
+    static TOLD: RefCell<FxHashSet<Told>> = RefCell::new(FxHashSet::with_hasher(FxBuildHasher));
+    /// One of them, which is probably the next to be told.
+    static EXPECTED: Cell<Option<Told>> = Cell::new(None);
 }
+
+/// A tenant's id that lasts as long as this backend.
+pub type Told = &'static [u8; 16];
 
 /// For when the context changes.
 pub fn forget_datum() {
     TENANT_DATUM.set(ptr::null());
 }
 
-fn lasting(id: Uuid) -> &'static [u8; 16] {
+/// For who is about to enter a tenant and has kept this: it saves the search for it, which
+/// in a backend that serves a thousand tenants waits for memory three times.
+pub fn expect(told: Told) {
+    EXPECTED.set(Some(told));
+}
+
+/// A tenant's id as a datum that lasts.
+pub fn told(id: Uuid) -> pg_sys::Datum {
+    pg_sys::Datum::from(ptr::from_ref(lasting(id)))
+}
+
+pub fn lasting(id: Uuid) -> Told {
+    if let Some(expected) = EXPECTED.get()
+        && expected == id.as_bytes()
+    {
+        return expected;
+    }
     TOLD.with_borrow_mut(|told| {
         let known = told.get(id.as_bytes()).copied();
         known.unwrap_or_else(|| {
-            let bytes: &'static [u8; 16] = Box::leak(Box::new(id.into_bytes()));
+            let bytes: Told = Box::leak(Box::new(id.into_bytes()));
             told.insert(bytes);
             bytes
         })

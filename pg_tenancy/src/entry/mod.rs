@@ -25,7 +25,7 @@ use crate::fault::{self, Fault};
 use crate::function::{
     Answer, argument, null, text_argument, text_datum, uuid_argument, uuid_datum,
 };
-use crate::residue;
+use crate::{readers, residue};
 
 sql_function!(tenancy_enter, pg_finfo_tenancy_enter, enter);
 sql_function!(
@@ -215,7 +215,7 @@ fn become_context(context: Context) -> Answer {
 fn become_sealed(context: Context, sealed: Option<&Sealed>) -> Answer {
     context::set(context, sealed)?;
     warn_who_bypasses();
-    Ok(uuid_datum(context.tenant_id))
+    Ok(readers::told(context.tenant_id))
 }
 
 /// Whoever bypasses row-level security sees all tenants, context or not. A DBA

@@ -45,13 +45,13 @@ pub fn bind(
     relation: &'static Relation,
     shape: Shape,
     terms: Vec<Condition>,
-    id: &[String],
+    id: &[&str],
     numbers: &[i64],
 ) -> Result<Unread, Fault> {
     let id = relation.keys.iter().zip(id).map(|(&key, part)| Condition {
         field: key,
         operator: Operator::Equal,
-        text: Some(part.clone()),
+        text: Some((*part).to_owned()),
     });
     let values = terms.into_iter().chain(id).collect();
     bind_all(relation, shape, values, &[], numbers)

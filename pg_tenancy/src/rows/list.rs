@@ -39,7 +39,7 @@ pub struct One {
 
 impl One {
     /// The row with that id, with the fields and includes that a query asks for.
-    pub fn read(relation: &'static Relation, id: &[String], query: &str) -> Result<Self, Fault> {
+    pub fn read(relation: &'static Relation, id: &[&str], query: &str) -> Result<Self, Fault> {
         let query = Query::parse_of_one(relation, query)?;
         let chosen = Chosen::of(relation, query.fields, &[], &query.includes);
         let shape = Shape {

@@ -83,7 +83,7 @@ fn list_rows(call: pg_sys::FunctionCallInfo) -> Answer {
 fn get_row(call: pg_sys::FunctionCallInfo) -> Answer {
     let relation = relation_argument(call, Verb::Get)?;
     let row = One::read(relation, &one_id(call, relation)?, "{}")?;
-    // SAFETY: the id went with that; what is alive here has no destructor.
+    // SAFETY: what is alive here has no destructor.
     Ok(unsafe { row.answer(call, relation) })
 }
 
@@ -113,7 +113,6 @@ fn update_row(call: pg_sys::FunctionCallInfo) -> Answer {
     let id = one_id(call, relation)?;
     let values = input::fields(relation, text_argument(call, 2)?, Deed::Update)?;
     let unread = bind(relation, Shape::of(Verb::Update, &values), values, &id, &[])?;
-    drop(id);
     // SAFETY: as above.
     Ok(unsafe { one_row(call, relation, unread) })
 }
@@ -133,9 +132,12 @@ fn relation_argument(
 }
 
 /// The id that is asked for, of a relation whose key is one column beside the tenant.
-fn one_id(call: pg_sys::FunctionCallInfo, relation: &Relation) -> Result<[String; 1], Fault> {
+fn one_id<'call>(
+    call: pg_sys::FunctionCallInfo,
+    relation: &Relation,
+) -> Result<[&'call str; 1], Fault> {
     relation.only_key()?;
-    Ok([text_argument(call, 1)?.to_owned()])
+    Ok([text_argument(call, 1)?])
 }
 
 /// The row that a statement gives, or NULL.

@@ -1,12 +1,12 @@
 //! The row functions by the name of a resource: `sql/78_resource_rows.sql` says what
 //! they promise.
 
-use pgrx::{FromDatum, pg_sys};
+use pgrx::pg_sys;
 
 use super::{list, one_row, run_one};
 use crate::context;
 use crate::fault::Fault;
-use crate::function::{Answer, argument, null, text_argument};
+use crate::function::{Answer, argument, null, text_argument, texts_argument};
 use crate::readers;
 use crate::rows::bind::{Unread, bind};
 use crate::rows::cache;
@@ -179,7 +179,10 @@ pub fn shown(call: pg_sys::FunctionCallInfo) -> Result<Vec<String>, Fault> {
 
 /// The id that is asked for, the second argument. TN405 where it has not as many parts
 /// as the key.
-pub fn id(call: pg_sys::FunctionCallInfo, relation: &Relation) -> Result<Vec<String>, Fault> {
+pub fn id<'call>(
+    call: pg_sys::FunctionCallInfo,
+    relation: &Relation,
+) -> Result<Vec<&'call str>, Fault> {
     let parts = texts(call, 1)?.unwrap_or_default();
     if parts.len() == relation.keys.len() {
         return Ok(parts);
@@ -199,13 +202,14 @@ fn tags(call: pg_sys::FunctionCallInfo, index: usize) -> Result<Option<Tags>, Fa
 }
 
 /// The texts of an array that is an argument; `None` for SQL's NULL.
-fn texts(call: pg_sys::FunctionCallInfo, index: usize) -> Result<Option<Vec<String>>, Fault> {
-    let Some(datum) = argument(call, index) else {
+fn texts<'call>(
+    call: pg_sys::FunctionCallInfo,
+    index: usize,
+) -> Result<Option<Vec<&'call str>>, Fault> {
+    let Some(texts) = texts_argument(call, index)? else {
         return Ok(None);
     };
-    // SAFETY: `sql/` declares it as text[].
-    let texts = unsafe { Vec::<Option<String>>::from_datum(datum, false) };
-    let texts = texts.unwrap_or_default().into_iter().collect::<Option<_>>();
+    let texts = texts.into_iter().collect::<Option<_>>();
     texts
         .map(Some)
         .ok_or_else(|| Fault::new("TN405", "NULL is no part of an id, nor a tag"))
@@ -216,7 +220,7 @@ fn insertion(relation: &'static Relation, json: &str) -> Result<Unread, Fault> {
     bind(relation, Shape::of(Verb::Insert, &values), values, &[], &[])
 }
 
-pub fn by_id(relation: &'static Relation, verb: Verb, id: &[String]) -> Result<Unread, Fault> {
+pub fn by_id(relation: &'static Relation, verb: Verb, id: &[&str]) -> Result<Unread, Fault> {
     bind(relation, Shape::of(verb, &[]), Vec::new(), id, &[])
 }
 

@@ -21,8 +21,8 @@ pub struct Tags {
 }
 
 impl Tags {
-    pub fn new(tags: &[String]) -> Self {
-        let text: String = tags.iter().flat_map(|tag| [tag, "\n"]).collect();
+    pub fn new(tags: &[&str]) -> Self {
+        let text: String = tags.iter().flat_map(|&tag| [tag, "\n"]).collect();
         // SAFETY: palloc answers with that much memory.
         let bytes = unsafe {
             let bytes: *mut u8 = pg_sys::palloc(text.len()).cast();

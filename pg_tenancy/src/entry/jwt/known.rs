@@ -21,6 +21,7 @@ use crate::backend;
 use crate::committed::told::{self, Heard};
 use crate::context::Context;
 use crate::entry::named::Named;
+use crate::readers::{self, Told};
 
 /// Of some hundred bytes each. With as many more the older half of them is forgotten.
 const HALF: usize = 4096;
@@ -31,6 +32,7 @@ pub type Digest = [u8; 32];
 
 struct Known {
     context: Context,
+    tenant: Told,
     slug: Option<Box<str>>,
     /// Seconds since 1970, by the token.
     good: Range<u64>,
@@ -66,7 +68,11 @@ pub fn find(digest: &Digest, named: &Named) -> Option<Context> {
     let found = |half: &RefCell<Half>| {
         let half = half.borrow();
         let known = half.get(digest)?;
-        (known.is_good() && known.is_named(named)).then_some(known.context)
+        if !known.is_good() || !known.is_named(named) {
+            return None;
+        }
+        readers::expect(known.tenant);
+        Some(known.context)
     };
     found(&NEWER).or_else(|| found(&OLDER))
 }
@@ -84,6 +90,7 @@ pub fn keep(
     }
     let known = Known {
         context,
+        tenant: readers::lasting(context.tenant_id),
         slug: slug.map(String::into_boxed_str),
         good,
         expires_at,
