@@ -63,9 +63,7 @@ impl Db {
     }
 
     pub async fn find_credentials(&self, email: String) -> Result<Option<Credentials>> {
-        let call = Call::new(CREDENTIALS)
-            .for_login()
-            .with(Type::TEXT, email);
+        let call = Call::new(CREDENTIALS).for_login().with(Type::TEXT, email);
         let Some(row) = self.pool().optional_row(call).await? else {
             return Ok(None);
         };

@@ -234,6 +234,10 @@ mod tests {
         ));
         let id = r#"array['x,{y}''"', '-7']"#;
         assert_eq!(answer(&call("get", &format!("'clocks', {id}"))), made);
+        // As PostgreSQL stores it, with a shorter head.
+        let stored = format!("with ids as materialized (select {id} as id)");
+        let get = "select tenancy.get_resource('clocks', id)::text from ids";
+        assert_eq!(answer(&format!("{stored} {get}")), made);
         let changed = answer(&call(
             "update",
             &format!(r#"'clocks', {id}, '{{"note":"n"}}', '{{*}}'"#),

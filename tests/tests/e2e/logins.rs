@@ -32,7 +32,9 @@ async fn one_can_log_in_while_requests_hold_all_their_connections() {
         database.until_waiting(i64::from(CONNECTIONS) - 1).await;
         let login = api.login(&alice.email).await.with_status(200);
         api.person_of(&login).refresh().await.with_status(200);
-        dba.batch_execute("commit").await.expect("the lock is let go");
+        dba.batch_execute("commit")
+            .await
+            .expect("the lock is let go");
     });
     assert!(lists.iter().all(|titles| titles == &["Plan"]), "{lists:?}");
 }
@@ -53,7 +55,9 @@ async fn rows_are_answered_while_logins_wait() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert_eq!(alice.tasks().await, ["Plan"]);
-        dba.batch_execute("commit").await.expect("the lock is let go");
+        dba.batch_execute("commit")
+            .await
+            .expect("the lock is let go");
     });
     for login in logins {
         login.with_status(200);
