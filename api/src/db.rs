@@ -31,6 +31,7 @@ mod cancel;
 mod catalog;
 mod json;
 mod keys;
+mod link;
 mod named;
 mod people;
 mod pool;

@@ -21,7 +21,7 @@ use crate::headers;
 use crate::limiter;
 use crate::metrics::{Answered, Metrics};
 use crate::notes::Notes;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::request_id::{HEADER as REQUEST_ID, RequestId};
 use crate::route_label::route_label;
 use crate::trace::RequestSpan;
@@ -39,25 +39,29 @@ pub fn around_public(router: Router, app: App) -> Router {
     router.layer(from_fn_with_state(app, public_edge))
 }
 
-async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
-    answered(app, request, async |request| next.run(request).await).await
+fn edge(State(app): State<App>, request: Request, next: Next) -> impl Future<Output = Response> {
+    answered(app, request, next, |_, _| Ok(()))
 }
 
-async fn public_edge(State(app): State<App>, request: Request, next: Next) -> Response {
-    let asked = app.clone();
-    let inside = async move |request| match front::pass(&asked, request).await {
-        Ok(request) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    };
-    answered(app, request, inside).await
+fn public_edge(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> {
+    answered(app, request, next, front::pass)
 }
 
-/// What a request is answered by what is inside of the edge, with all that the edge adds.
-async fn answered(
+/// What a request is answered by what is inside of the edge, if it may pass, with all that
+/// the edge adds.
+///
+/// What happens before anybody waits happens outside of the future, which is held as long
+/// as the request is: an async function would hold its parameters twice.
+fn answered(
     app: App,
     mut request: Request,
-    inside: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
+    next: Next,
+    pass: fn(&App, &Request) -> Result<()>,
+) -> impl Future<Output = Response> {
     let id = RequestId::of(request.headers());
     let notes = Notes::default();
     request.extensions_mut().insert(notes.clone());
@@ -77,38 +81,46 @@ async fn answered(
 
     let envelope = Envelope::of(app.shape(), &mut request);
 
-    // Pinned here: whatever it is handed to would take it along in its own future, twice.
-    let inside = pin!(inside(request));
-    let answered = timeout(app.limits().request_timeout, unless_it_panics(inside));
-    let mut response = match line.span.around(answered).await {
-        Ok(response) => response,
-        Err(_) => Problem::unavailable("timeout", "The request took too long.").into_response(),
-    };
-    if let Some(problem) = problem_of(&mut response) {
-        let allow = response.headers_mut().remove(header::ALLOW);
-        line.problem = Some(problem.clone());
-        response = match &envelope {
-            Some(envelope) => envelope.around_problem(problem, id.as_str()),
-            None => problem.into_answer(id.as_str()),
+    async move {
+        // Pinned here: whatever it is handed to would take it along in its own future, twice.
+        let inside = pin!(async {
+            match pass(&app, &request) {
+                Ok(()) => next.run(request).await,
+                Err(problem) => problem.into_response(),
+            }
+        });
+        let answered = timeout(app.limits().request_timeout, unless_it_panics(inside));
+        let mut response = match line.span.around(answered).await {
+            Ok(response) => response,
+            Err(_) => Problem::unavailable("timeout", "The request took too long.").into_response(),
         };
-        if let Some(allow) = allow {
-            response.headers_mut().insert(header::ALLOW, allow);
+        if let Some(problem) = problem_of(&mut response) {
+            let allow = response.headers_mut().remove(header::ALLOW);
+            line.problem = Some(problem.clone());
+            response = match &envelope {
+                Some(envelope) => envelope.around_problem(problem, id.as_str()),
+                None => problem.into_answer(id.as_str()),
+            };
+            if let Some(allow) = allow {
+                response.headers_mut().insert(header::ALLOW, allow);
+            }
+        } else if let Some(envelope) = &envelope {
+            // In a box, because few ask for one.
+            response = Box::pin(envelope.around_answer(response, id.as_str())).await;
         }
-    } else if let Some(envelope) = &envelope {
-        response = envelope.around_answer(response, id.as_str()).await;
-    }
-    line.status = response.status().as_u16();
+        line.status = response.status().as_u16();
 
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id.into_header());
-    headers::secure(headers, app.front().hsts);
-    limiter::describe(&line.notes, headers);
-    let caching = caching(headers);
-    headers.entry(header::CACHE_CONTROL).or_insert(caching);
-    if headers.contains_key(header::ETAG) {
-        headers.append(header::VARY, app.naming().vary());
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id.into_header());
+        headers::secure(headers, app.front().hsts);
+        limiter::describe(&line.notes, headers);
+        let caching = caching(headers);
+        headers.entry(header::CACHE_CONTROL).or_insert(caching);
+        if headers.contains_key(header::ETAG) {
+            headers.append(header::VARY, app.naming().vary());
+        }
+        response
     }
-    response
 }
 
 /// Everything here is one person's own, or about this moment. What has a tag may be kept

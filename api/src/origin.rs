@@ -27,7 +27,8 @@ where
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let address = ClientAddress::from_request_parts(parts, state).await?;
+        let app = App::from_ref(state);
+        let address = ClientAddress::of(&app, &parts.headers, &parts.extensions);
         let client = parts.headers.get(header::USER_AGENT);
         // Visible ASCII alone.
         let client = client.and_then(|value| value.to_str().ok());

@@ -135,7 +135,7 @@ impl RequestSpan {
 }
 
 /// A call of the database, in the span of the request that makes it.
-pub struct DatabaseSpan(Option<opentelemetry_sdk::trace::Span>);
+pub struct DatabaseSpan(Option<Box<opentelemetry_sdk::trace::Span>>);
 
 impl DatabaseSpan {
     pub fn start(statement: &str) -> Self {
@@ -156,7 +156,7 @@ impl DatabaseSpan {
                 KeyValue::new("db.query.text", statement.to_owned()),
             ])
             .start_with_context(tracer, &request);
-        Self(Some(span))
+        Self(Some(Box::new(span)))
     }
 
     pub fn end(self, failure: Option<&Failure>) {

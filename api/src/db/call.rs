@@ -14,7 +14,9 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -85,38 +87,39 @@ pub(super) enum Use {
     Login,
 }
 
-/// A statement with its parameters.
+/// A statement with its parameters. In a box, because it is handed from future to future,
+/// and each of these has room for it.
 #[must_use]
-pub struct Call {
+pub struct Call(Box<Asked>);
+
+pub struct Asked {
     pub(super) statement: Cow<'static, str>,
     pub(super) types: Vec<Type>,
-    values: Vec<Box<dyn ToSql + Send + Sync>>,
+    pub(super) values: Vec<Box<dyn ToSql + Send + Sync>>,
     pub(super) named: Option<Named>,
     purpose: Use,
 }
 
 impl Call {
     pub fn new(statement: impl Into<Cow<'static, str>>) -> Self {
-        Self {
+        Self(Box::new(Asked {
             statement: statement.into(),
             types: Vec::with_capacity(PARAMETERS),
             values: Vec::with_capacity(PARAMETERS),
             named: None,
             purpose: Use::Request,
-        }
+        }))
     }
 
     /// A statement on a caller's behalf: its first parameter is the caller's token.
     pub fn of(caller: Caller, statement: impl Into<Cow<'static, str>>) -> Self {
         let (token, tenant) = caller.into_token_and_tenant();
-        let named = tenant.map(|tenant| Named {
+        let mut call = Self::new(statement);
+        call.named = tenant.map(|tenant| Named {
             token: token.clone(),
             tenant,
         });
-        Self {
-            named,
-            ..Self::new(statement).with(Type::TEXT, token)
-        }
+        call.with(Type::TEXT, token)
     }
 
     /// Over a connection that is for logins.
@@ -129,6 +132,20 @@ impl Call {
         self.types.push(kind);
         self.values.push(Box::new(value));
         self
+    }
+}
+
+impl Deref for Call {
+    type Target = Asked;
+
+    fn deref(&self) -> &Asked {
+        &self.0
+    }
+}
+
+impl DerefMut for Call {
+    fn deref_mut(&mut self) -> &mut Asked {
+        &mut self.0
     }
 }
 
@@ -150,34 +167,25 @@ impl Pool {
     }
 
     async fn query(&self, call: Call) -> Result<Vec<Row>, Failure> {
-        let lease = self.lease(call.purpose).await?;
-        let cancel = lease.cancel_token();
+        let mut lease = self.lease(call.purpose).await?;
+        let cancel = lease.cancel.clone();
         let query: Query = if self.is_prepared {
-            let statement = lease
-                .prepare_typed_cached(&call.statement, &call.types)
-                .await
-                .map_err(Failure::Query)?;
+            let statement = lease.prepare(&call).await.map_err(Failure::Query)?;
             Box::pin(async move {
-                let values: Vec<_> = call.values.iter().map(|value| &**value as _).collect();
-                let answer = lease.query(&statement, &values).await;
+                let answer = lease.query(&statement, &call).await;
                 (lease, answer)
             })
         } else {
-            // Parsed each time, and kept nowhere; still one round trip.
             Box::pin(async move {
-                let values = call.values.iter().map(|value| &**value as _);
-                let typed: Vec<_> = values.zip(call.types).collect();
-                let answer = lease.query_typed(&call.statement, &typed).await;
+                let answer = lease.query_unprepared(&call).await;
                 (lease, answer)
             })
         };
         let (lease, answer) = Running {
+            pool: self,
             query: Some(query),
             cancel,
-            canceller: self.canceller.clone(),
             started: Instant::now(),
-            statement_timeout: self.statement_timeout,
-            patience: self.connect_timeout,
         }
         .await;
 
@@ -192,16 +200,14 @@ type Answer = (Lease, Result<Vec<Row>, tokio_postgres::Error>);
 type Query = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// A query under way, with its connection.
-struct Running {
+struct Running<'a> {
+    pool: &'a Pool,
     query: Option<Query>,
-    cancel: CancelToken,
-    canceller: Canceller,
+    cancel: Arc<CancelToken>,
     started: Instant,
-    statement_timeout: Duration,
-    patience: Duration,
 }
 
-impl Future for Running {
+impl Future for Running<'_> {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
@@ -215,15 +221,15 @@ impl Future for Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
         // Without a runtime the process is ending, and the connection with it.
         if let (Some(query), Ok(runtime)) = (self.query.take(), Handle::try_current()) {
             let abandoned = Abandoned {
                 cancel: self.cancel.clone(),
-                canceller: self.canceller.clone(),
-                cancelled_in_time: self.started + self.statement_timeout,
-                patience: self.patience,
+                canceller: self.pool.canceller.clone(),
+                cancelled_in_time: self.started + self.pool.statement_timeout,
+                patience: self.pool.connect_timeout,
             };
             runtime.spawn(abandoned.end(query));
         }
@@ -232,7 +238,7 @@ impl Drop for Running {
 
 /// A query that nobody waits for any more.
 struct Abandoned {
-    cancel: CancelToken,
+    cancel: Arc<CancelToken>,
     canceller: Canceller,
     cancelled_in_time: Instant,
     patience: Duration,

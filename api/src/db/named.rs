@@ -32,9 +32,14 @@ impl Call {
 
 impl Pool {
     pub async fn rows(&self, mut call: Call) -> Result<Vec<Row>, Failure> {
-        let Some(named) = call.named.take() else {
-            return self.run(call).await;
-        };
+        match call.named.take() {
+            None => self.run(call).await,
+            // In a box, because few callers name a tenant, and all would carry this along.
+            Some(named) => Box::pin(self.rows_in_named(call, named)).await,
+        }
+    }
+
+    async fn rows_in_named(&self, call: Call, named: Named) -> Result<Vec<Row>, Failure> {
         let answer = match call.statement.contains(BY_TOKEN) {
             true => self.run(call.in_named(&named)).await,
             false => self.run_in_own(call, &named).await,

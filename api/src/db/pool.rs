@@ -8,18 +8,18 @@
 //! waits behind them; and as a backend's first login takes it 10 to 40 ms (compiled
 //! functions, plans, catalog entries), few pay that.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{
-    ClientWrapper, Manager, ManagerConfig, Object, QueueMode, RecyclingMethod, Runtime, Timeouts,
-};
+use deadpool::managed::{Object, QueueMode, Timeouts};
+use deadpool_postgres::Runtime;
 use tokio_postgres::{Client, Config, Socket};
 
 use super::call::{Failure, Use};
 use super::cancel::Canceller;
+use super::link::{Link, Links};
 use super::tls::{self, Connector};
 use crate::settings::DatabaseSettings;
 
@@ -28,9 +28,9 @@ const FOR_LOGINS: usize = 5;
 
 #[derive(Clone)]
 pub struct Pool {
-    connections: deadpool_postgres::Pool,
+    connections: deadpool::managed::Pool<Links>,
     /// Those that are for logins alone; none where there are too few to divide.
-    for_logins: Option<deadpool_postgres::Pool>,
+    for_logins: Option<deadpool::managed::Pool<Links>>,
     config: Config,
     connector: Connector,
     pub(super) canceller: Canceller,
@@ -60,15 +60,11 @@ impl Pool {
         let (config, encryption) = settings.connection()?;
         let connector = tls::connector(&encryption)?;
         let pool = |size| {
-            let manager = Manager::from_config(
-                config.clone(),
-                connector.clone(),
-                ManagerConfig {
-                    // A statement is its own transaction, so there is nothing to clean.
-                    recycling_method: RecyclingMethod::Fast,
-                },
-            );
-            deadpool_postgres::Pool::builder(manager)
+            let links = Links {
+                config: config.clone(),
+                connector: connector.clone(),
+            };
+            deadpool::managed::Pool::<Links>::builder(links)
                 .max_size(size)
                 .runtime(Runtime::Tokio1)
                 // The one that was used last, whose backend has the most left in the caches.
@@ -76,7 +72,7 @@ impl Pool {
                 .timeouts(Timeouts {
                     wait: Some(settings.pool_timeout),
                     create: Some(settings.connect_timeout),
-                    recycle: Some(settings.connect_timeout),
+                    recycle: None,
                 })
                 .build()
                 .map_err(|error| error.to_string())
@@ -129,7 +125,7 @@ impl Pool {
     pub fn status(&self) -> PoolStatus {
         let mut all = PoolStatus::default();
         for part in [Some(&self.connections), self.for_logins.as_ref()] {
-            let Some(status) = part.map(deadpool_postgres::Pool::status) else {
+            let Some(status) = part.map(deadpool::managed::Pool::status) else {
                 continue;
             };
             all.size += status.size;
@@ -151,7 +147,7 @@ impl Pool {
 }
 
 /// A connection in use. Dropped, it is closed; only `give_back` returns it to the pool.
-pub(super) struct Lease(Option<Object>);
+pub(super) struct Lease(Option<Object<Links>>);
 
 impl Lease {
     pub(super) fn give_back(mut self) {
@@ -160,11 +156,17 @@ impl Lease {
 }
 
 impl Deref for Lease {
-    type Target = ClientWrapper;
+    type Target = Link;
 
-    fn deref(&self) -> &ClientWrapper {
+    fn deref(&self) -> &Link {
         // Only `give_back` and `drop` take it out, and both end the lease.
         self.0.as_ref().expect("a lease has its connection")
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Link {
+        self.0.as_mut().expect("a lease has its connection")
     }
 }
 

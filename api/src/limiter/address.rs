@@ -4,12 +4,9 @@
 //! trusted proxy, from its end: each hop is what the proxy behind it saw, and the
 //! first that is no trusted proxy is the client. What stands before it the client wrote.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use axum::extract::{FromRef, FromRequestParts};
-use axum::http::HeaderMap;
-use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
 use crate::app::App;
@@ -26,6 +23,13 @@ pub struct ClientAddress(IpAddr);
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl ClientAddress {
+    pub fn of(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Self {
+        // Without a listener there is no peer; then all are counted as one.
+        let unknown = Peer(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let Peer(peer) = extensions.get().copied().unwrap_or(unknown);
+        app.proxies().client(peer, headers)
+    }
+
     /// What is counted: of IPv6 the network, because a single customer has 2^64 addresses.
     pub fn to_bytes(self) -> [u8; 16] {
         match self.0 {
@@ -89,21 +93,6 @@ fn hop(text: &str) -> Option<IpAddr> {
         .or_else(|| text.parse().ok().map(|socket: SocketAddr| socket.ip()))
         .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
     address.map(|address: IpAddr| address.to_canonical())
-}
-
-impl<S> FromRequestParts<S> for ClientAddress
-where
-    App: FromRef<S>,
-    S: Sync,
-{
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        // Without a listener there is no peer; then all are counted as one.
-        let unknown = Peer(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let Peer(peer) = parts.extensions.get().copied().unwrap_or(unknown);
-        Ok(App::from_ref(state).proxies().client(peer, &parts.headers))
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod bad_token;
 mod browsers;
 mod calls;
 mod catalog;
+mod connections;
 mod crowd;
 mod cursors;
 mod described;
