@@ -10,11 +10,20 @@
 -- It tells what the catalog tells everybody.
 create function tenancy_private.to_one_references(relation oid)
     returns table (name name, column_name name, collation oid, target oid, target_column name, has_tenant boolean)
-    language sql stable strict
+    language plpgsql stable strict
     security definer set search_path = pg_catalog, pg_temp
 as $$
-    select k.conname, p.column_name, p.collation, k.confrelid, p.target_column, p.has_tenant
+-- What is called like a column of the answer means the table's.
+#variable_conflict use_column
+begin
+    return query
+    select k.conname, p.column_name::name, p.collation, k.confrelid, p.target_column::name, p.has_tenant
     from pg_constraint as k
+    -- Once for each key, not for each of its columns.
+    cross join lateral (
+        select tenancy_private.tenant_column(k.conrelid) as own, tenancy_private.tenant_column(k.confrelid) as other
+        offset 0
+    ) as t
     cross join lateral (
         select min(u.own) filter (where not u.is_tenant) as column_name,
             max(u.collation) filter (where not u.is_tenant) as collation,
@@ -22,8 +31,7 @@ as $$
             count(*) filter (where not u.is_tenant) as number, bool_or(u.is_tenant) as has_tenant
         from (
             select a.attname as own, a.attcollation as collation, b.attname as other,
-                coalesce(a.attname = tenancy_private.tenant_column(k.conrelid)
-                    and b.attname = tenancy_private.tenant_column(k.confrelid), false) as is_tenant
+                coalesce(a.attname = t.own and b.attname = t.other, false) as is_tenant
             from unnest(k.conkey, k.confkey) as c (own, other)
             join pg_attribute as a on a.attrelid = k.conrelid and a.attnum = c.own
             join pg_attribute as b on b.attrelid = k.confrelid and b.attnum = c.other
@@ -31,7 +39,8 @@ as $$
     ) as p
     where k.conrelid = to_one_references.relation and k.contype = 'f' and p.number = 1
       -- A partitioned table that is referred to has a constraint more for each partition.
-      and not exists (select from pg_constraint as c where c.oid = k.conparentid and c.conrelid = k.conrelid)
+      and not exists (select from pg_constraint as c where c.oid = k.conparentid and c.conrelid = k.conrelid);
+end
 $$;
 comment on function tenancy_private.to_one_references(oid) is
     'The foreign keys of a table that have one column beside the tenant.';

@@ -93,8 +93,9 @@ end;
 comment on function tenancy_private.described_fields() is
     'Of each resource the columns that the caller may read, and what the caller may do with each.';
 
+-- A table of one row, because that becomes a part of the query that asks.
 create function tenancy_private.described_resources()
-    returns json
+    returns table (resources json)
     language sql stable
 begin atomic
     with described as materialized (
@@ -160,19 +161,32 @@ end;
 comment on function tenancy_private.described_resources() is
     'The resources that the caller may read: name, kind, key, fields, includes.';
 
-create function tenancy.resources(known_version text default null)
-    returns json
+-- A set, not a value: PostgreSQL makes a set's query a part of the query that asks, whose plan
+-- a prepared statement keeps. To plan it takes five times as long as to run it, and each
+-- service asks every few seconds.
+create function tenancy.newer_resources(known_version text)
+    returns setof json
     language sql stable
 begin atomic
     with described as materialized (
-        select tenancy_private.described_resources() as resources, tenancy_private.described_functions(current_user) as functions
+        select r.resources, tenancy_private.described_functions(current_user) as functions
+        from tenancy_private.described_resources() as r
     ), versioned as materialized (
         select d.*, left(encode(sha256(convert_to(d.resources::text || d.functions::text, 'UTF8')), 'hex'), 32) as version
         from described as d
     )
     select json_build_object('version', v.version, 'resources', v.resources, 'functions', v.functions)
     from versioned as v
-    where v.version is distinct from resources.known_version;
+    where v.version is distinct from newer_resources.known_version;
+end;
+comment on function tenancy.newer_resources(text) is
+    'What resources() tells, for a service that asks again and again: one row, or none while that is the known version still. In FROM, in a prepared statement. Needs no tenant.';
+
+create function tenancy.resources(known_version text default null)
+    returns json
+    language sql stable
+begin atomic
+    select r.resources from tenancy.newer_resources(resources.known_version) as r (resources);
 end;
 comment on function tenancy.resources(text) is
-    'All that is served to the role that asks, for a service: {"version","resources":[…],"functions":[…]}, or NULL while it is the known version still. Needs no tenant.';
+    'All that is served to the role that asks: {"version","resources":[…],"functions":[…]}, or NULL while it is the known version still. Needs no tenant.';

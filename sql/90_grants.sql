@@ -158,7 +158,8 @@ grant execute on function
     tenancy.insert_resource(text, json),
     tenancy.update_resource(text, text[], json, text[]),
     tenancy.delete_resource(text, text[], text[]),
-    tenancy.resources(text)
+    tenancy.resources(text),
+    tenancy.newer_resources(text)
     to tenancy_app;
 grant execute on function
     tenancy_private.field_name(text),

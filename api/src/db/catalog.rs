@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 
 use super::{Call, Failure, Json, Pool};
 
-const RESOURCES: &str = "select tenancy.resources($1)";
+const RESOURCES: &str = "select resources from tenancy.newer_resources($1) as r (resources)";
 /// On a connection of its own: a connection that listens may not enter a tenant.
 const LISTEN: &str = "listen pg_tenancy_resources";
 
@@ -15,8 +15,9 @@ impl Pool {
     /// What is exposed; `None` while that is what this version says.
     pub async fn resources(&self, known_version: String) -> Result<Option<Json>, Failure> {
         let call = Call::new(RESOURCES).with(Type::TEXT, known_version);
-        let row = self.row(call).await?;
-        row.try_get(0).map_err(Failure::Query)
+        let row = self.optional_row(call).await?;
+        row.map(|row| row.try_get(0).map_err(Failure::Query))
+            .transpose()
     }
 
     /// Calls `changed` when it has begun to listen, and with every change that somebody

@@ -102,6 +102,45 @@ mod tests {
         }
     }
 
+    /// A service's prepared question has a plan that is kept, as this function's has.
+    #[pg_test]
+    fn a_plan_that_is_kept_tells_of_every_change_and_to_each_role_what_it_may() {
+        school();
+        run("set local plan_cache_mode = force_generic_plan");
+        run(
+            "create function school.newer(known text) returns text language plpgsql as $$
+            begin
+                return (select r.resources from tenancy.newer_resources(known) as r (resources));
+            end $$",
+        );
+        let newer = |known: &str| maybe(&format!("select school.newer('{known}')"));
+        let version = |known: &str| {
+            let all = newer(known).unwrap_or_else(|| panic!("none newer than {known}"));
+            let all: Value = serde_json::from_str(&all).expect("JSON");
+            all["version"].as_str().expect("a version").to_owned()
+        };
+        become_role("tenancy_app");
+        let mut known = version("none");
+        for change in [
+            "select tenancy.expose_table('school.students')",
+            "alter table school.students add nickname text",
+            "revoke select on school.students from tenancy_app",
+        ] {
+            assert_eq!(newer(&known), None);
+            run("reset role");
+            run(change);
+            become_role("tenancy_app");
+            let told = answer("select tenancy.resources()");
+            assert_ne!(told["version"], *known, "{change}");
+            known = version(&known);
+            assert_eq!(told["version"], *known, "{change}");
+        }
+        let has_students = || newer("none").is_some_and(|all| all.contains("students"));
+        assert!(!has_students());
+        run("reset role");
+        assert!(has_students());
+    }
+
     #[pg_test]
     fn fields_are_told_with_their_types() {
         let acme = school();
