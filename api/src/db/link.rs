@@ -126,7 +126,10 @@ impl Manager for Links {
 
     async fn recycle(&self, link: &mut Box<Link>, _: &Metrics) -> RecycleResult<Error> {
         // Also lets go of who waited for the last answer, whom the next query would wake.
-        link.wire.poll(&mut nobody());
+        // Whoever goes through many that have ended has had its turn among tokio's tasks, and
+        // would be told that nothing is known of the next.
+        let look = poll_fn(|_| Poll::Ready(link.wire.poll(&mut nobody())));
+        unconstrained(look).await;
         match link.wire.0 {
             Some(_) => Ok(()),
             None => Err(RecycleError::message("the connection has ended")),
