@@ -11,6 +11,10 @@ use crate::{Options, machine};
 
 const CONNECTIONS: usize = 32;
 
+/// Seconds of a turn. What else the machine does changes from second to second, so that many
+/// short turns say more than few long ones do in the same time.
+const TURN: f64 = 0.2;
+
 /// What one turn of load took.
 struct Turn {
     per_second: f64,
@@ -34,20 +38,21 @@ pub async fn compare(
     if !options.wants(name) {
         return;
     }
-    // Two of each in a round, in both orders: what the machine does otherwise drifts.
-    let seconds = options.seconds;
+    // Both orders take turns, too.
+    let seconds = options.rounds as f64 * 2.0 * options.seconds;
+    let rounds = options.rounds.max((seconds / TURN).round() as usize);
     let mut pairs = Vec::new();
     for server in [service, floor] {
         turn(server, postgres, 0.5, status, ask.clone()).await;
     }
-    for round in 0..options.rounds {
+    for round in 0..rounds {
         let order = if round % 2 == 0 {
             [service, floor]
         } else {
             [floor, service]
         };
-        let first = turn(order[0], postgres, 2.0 * seconds, status, ask.clone()).await;
-        let second = turn(order[1], postgres, 2.0 * seconds, status, ask.clone()).await;
+        let first = turn(order[0], postgres, TURN, status, ask.clone()).await;
+        let second = turn(order[1], postgres, TURN, status, ask.clone()).await;
         pairs.push(if round % 2 == 0 {
             (first, second)
         } else {
