@@ -128,7 +128,10 @@ impl Manager for Links {
         // Also lets go of who waited for the last answer, whom the next query would wake.
         // Whoever goes through many that have ended has had its turn among tokio's tasks, and
         // would be told that nothing is known of the next.
-        let look = poll_fn(|_| Poll::Ready(link.wire.poll(&mut nobody())));
+        let look = poll_fn(|_| {
+            link.wire.poll(&mut nobody());
+            Poll::Ready(())
+        });
         unconstrained(look).await;
         match link.wire.0 {
             Some(_) => Ok(()),
